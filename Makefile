@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make:
+#   make demo   a land-cover map and polygons of a real scene, with the light core (no torch)
+#   make test   the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SCENE := notebooks/data/nl_urban_25cm.tif
+DEMO := demo
+
+.PHONY: demo test test-all lint bench clean
+
+demo: $(VENV)/core
+	@mkdir -p $(DEMO)
+	$(BIN)/rsseg predict $(SCENE) --out $(DEMO)/landcover.tif --polygons $(DEMO)/landcover.gpkg --overwrite
+	@echo
+	@echo "Open these in QGIS, they come named and coloured:"
+	@echo "  $(CURDIR)/$(SCENE)   the scene"
+	@echo "  $(CURDIR)/$(DEMO)/landcover.tif   its land-cover map"
+	@echo "  $(CURDIR)/$(DEMO)/landcover.gpkg   the map as polygons"
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest -m "not slow and not gpu and not qgis and not browser"
+
+test-all: $(VENV)/test
+	$(BIN)/python -m pytest -m "not gpu"
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+bench: $(VENV)/test
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+
+# Each stamp stands for an installation; a changed pyproject.toml makes it anew.
+$(VENV)/core: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable ".[test]"
+	@touch $@
+
+$(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,72 @@
+"""Options and output that several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+VERBOSE = "rsseg.verbose"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def output_options(command: Command) -> Command:
+    """``--quiet``, ``--verbose`` and ``--json``; the command gets ``quiet`` and ``as_json``."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option(
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember_verbose,
+            help="Show tracebacks of errors.",
+        ),
+        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def progress(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A callback ``(done, total)`` that moves a bar on stderr, if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TimeRemainingColumn
+
+    with Progress(
+        *Progress.get_default_columns()[:-1], TimeRemainingColumn(), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def report(text: str, data: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+    """Print a result for people, or as one JSON object."""
+    if as_json:
+        click.echo(json.dumps(data))
+    elif not quiet:
+        click.echo(text)
+
+
+def note(sentences: tuple[str, ...], *, quiet: bool) -> None:
+    """Print what the user should know on stderr."""
+    for sentence in () if quiet else sentences:
+        click.echo(f"note: {sentence}", err=True)
+
+
+def shares(pixels: dict[str, int]) -> str:
+    """Classes and their shares of the classified pixels, the largest first."""
+    total = sum(pixels.values()) or 1
+    ranked = sorted(pixels.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in ranked)
+
+
+def _remember_verbose(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    ctx.meta[VERBOSE] = value

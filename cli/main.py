@@ -1,0 +1,41 @@
+"""The ``rsseg`` command: its subcommands, and errors in one line."""
+
+from __future__ import annotations
+
+import traceback
+
+import click
+
+from rsseg import __version__
+from rsseg.errors import RssegError
+
+from . import helpers, info, predict, prepare, train, vectorise
+
+
+class _Commands(click.Group):
+    """A group that prints what a user can mend as one line and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (RssegError, KeyboardInterrupt) as error:
+            if ctx.meta.get(helpers.VERBOSE):
+                traceback.print_exc()
+            reason = str(error) if isinstance(error, RssegError) else "interrupted"
+            raise click.ClickException(
+                "; ".join([reason, *getattr(error, "__notes__", [])])
+            ) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rsseg")
+def main() -> None:
+    """Land-cover maps from large georeferenced scenes."""
+
+
+main.add_command(predict.command)
+main.add_command(vectorise.command)
+main.add_command(vectorise.command, "vectorize")
+main.add_command(info.command)
+main.add_command(train.command)
+main.add_command(prepare.command)

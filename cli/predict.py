@@ -1,0 +1,128 @@
+"""``rsseg predict``: a land-cover map, and polygons if wanted, of a scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import helpers
+
+
+@click.command("predict")
+@click.argument("scene")
+@click.option("--out", required=True, help="Class GeoTIFF to write.")
+@click.option("--model", help="Model file (.safetensors); the embedded model if left out.")
+@click.option("--polygons", help="Also write polygons of the map to this .gpkg.")
+@click.option("--bands", help="Bands in the model's order: 4,1,2 or nir,red,green.")
+@click.option("--tile-size", type=int, help="Side of the windows in pixels; the model's own.")
+@click.option("--overlap", help="Pixels (128) or a fraction (0.25); a quarter of the window.")
+@click.option(
+    "--blend",
+    type=click.Choice(["taper", "uniform"]),
+    default="taper",
+    show_default=True,
+    help="How overlapping windows are weighed; uniform alone sets a stride of a third.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="openvino runs on CPUs without torch.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="auto takes bf16 where the device computes in it.",
+)
+@click.option(
+    "--batch-size", type=int, default=1, show_default=True, help="Windows per engine call."
+)
+@click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
+@click.option("--restart", is_flag=True, help="Forget an unfinished run of this output.")
+@click.option("--dry-run", is_flag=True, help="Print windows, memory and time, and stop.")
+@helpers.output_options
+def command(
+    scene: str,
+    out: str,
+    model: str | None,
+    polygons: str | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Write the land-cover map of SCENE as a GeoTIFF on the scene's grid."""
+    from rsseg.prediction import predict
+
+    options = _options(**choices)
+    if dry_run:
+        text, data = _dry_run(scene, model, options)
+        helpers.report(text, data, quiet=quiet, as_json=as_json)
+        return
+    if polygons:
+        from rsseg.vectorise import require_writable
+
+        require_writable(polygons, overwrite=options.overwrite)
+    with helpers.progress("predicting", quiet=quiet) as on_progress:
+        result = predict(scene, out, bundle=model, options=options, on_progress=on_progress)
+    helpers.note(result.notes, quiet=quiet)
+    data = result.to_json()
+    text = (
+        f"{out}: {result.width} x {result.height} pixels in {result.seconds:.1f} s; "
+        f"{helpers.shares(result.classes)}"
+    )
+    if polygons:
+        from rsseg.vectorise import vectorise
+
+        with helpers.progress("vectorising", quiet=quiet) as on_progress:
+            made = vectorise(out, polygons, overwrite=options.overwrite, on_progress=on_progress)
+        data |= {"polygons": polygons, "polygon_count": made.polygons}
+        text += f"\n{polygons}: {made.polygons:,} polygons"
+    helpers.report(text, data, quiet=quiet, as_json=as_json)
+
+
+def _options(bands: str | None, overlap: str | None, memory: str | None, **rest: Any) -> Any:
+    """The text of the command line as `PredictOptions`."""
+    from rsseg.prediction import PredictOptions
+    from rsseg.prediction.options import parse_bands, parse_bytes, parse_overlap
+
+    return PredictOptions(
+        bands=None if bands is None else parse_bands(bands),
+        overlap=None if overlap is None else parse_overlap(overlap),
+        memory=None if memory is None else parse_bytes(memory),
+        **rest,
+    )
+
+
+def _dry_run(scene: str, model: str | None, options: Any) -> tuple[str, dict[str, Any]]:
+    """What a run would take, for people and as data."""
+    from rsseg.prediction.predict import expected_seconds, load_engine, plan
+
+    work = plan(scene, bundle=model, options=options)
+    data = {
+        "scene": scene,
+        "width": work.grid.width,
+        "height": work.grid.height,
+        "windows": len(work.tiling),
+        "tile_size": work.tiling.size,
+        "stride": work.tiling.stride,
+        "expected_memory_mb": round(work.memory / 1e6),
+        "expected_seconds": round(expected_seconds(work, load_engine(work)), 1),
+        "engine": work.placement.engine,
+        "device": work.placement.device,
+        "precision": work.placement.precision,
+        "notes": list(work.notes),
+    }
+    text = (
+        f"{scene}: {data['windows']} windows of {data['tile_size']} pixels every "
+        f"{data['stride']}, about {data['expected_memory_mb']} MB and "
+        f"{data['expected_seconds']} s with {data['engine']} in {data['precision']} "
+        f"on {data['device']}"
+    )
+    return text, data

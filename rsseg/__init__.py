@@ -1,0 +1,3 @@
+"""Land-cover segmentation of large georeferenced scenes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,173 @@
+"""All that prediction needs to know of a network but its weights.
+
+A model file is one ``.safetensors``: the tensors, and under the header key ``rsseg`` a Bundle as
+JSON. The header is read without torch, so ``rsseg info`` and planning stay light.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rsseg.errors import BundleError, RssegError
+from rsseg.legend import Legend
+from rsseg.normalise import Normalisation
+
+SCHEMA = 1
+HEADER_KEY = "rsseg"
+_LONGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained network described: what goes in, what comes out, where it came from.
+
+    Args:
+        architecture: Name in `rsseg.models.BUILDERS`, or of a network passed in by the caller.
+        legend: Classes by output channel.
+        bands: Names of the input bands in order, such as ``("red", "green", "blue")``.
+        normalisation: Scaling of raw values, one entry per band.
+        options: Keyword arguments of the architecture beyond classes and bands.
+        window: Side of the square window the network is best used with, pixels.
+        gsd: Ground sample distance of the training scenes in metres, None if unknown.
+        licence: Licence of the weights, as an SPDX identifier where there is one.
+        provenance: How the weights came to be: recipe, seed, split, data, version.
+        scores: Validation scores, as `ConfusionMatrix.scores` gives them.
+
+    Raises:
+        BundleError: If bands and normalisation differ in number, or a size is not positive.
+    """
+
+    architecture: str
+    legend: Legend
+    bands: tuple[str, ...]
+    normalisation: Normalisation
+    options: dict[str, Any] = field(default_factory=dict)
+    window: int = 512
+    gsd: float | None = None
+    licence: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.bands) != len(self.normalisation):
+            raise BundleError(
+                "the bundle's bands and normalisation do not match",
+                expected=f"{len(self.bands)} bands",
+                got=f"{len(self.normalisation)} normalised ones",
+            )
+        if self.window < 1 or (self.gsd is not None and self.gsd <= 0):
+            raise BundleError(
+                "the bundle's window and ground sample distance must be positive",
+                got=f"window {self.window}, gsd {self.gsd}",
+            )
+
+    def to_json(self) -> str:
+        """The Bundle as one JSON object with sorted keys, the inverse of `from_json`."""
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "architecture": self.architecture,
+                "options": self.options,
+                "bands": list(self.bands),
+                "normalisation": self.normalisation.to_json(),
+                "legend": self.legend.to_json(),
+                "window": self.window,
+                "gsd": self.gsd,
+                "licence": self.licence,
+                "provenance": self.provenance,
+                "scores": self.scores,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Bundle:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: If the text is not such an object, or of a newer schema.
+        """
+        try:
+            data = json.loads(text)
+            if data["schema"] > SCHEMA:
+                raise BundleError(
+                    "the model was written by a newer rsseg",
+                    expected=f"schema {SCHEMA}",
+                    got=data["schema"],
+                    remedy="pip install --upgrade rsseg",
+                )
+            return cls(
+                architecture=str(data["architecture"]),
+                options=dict(data["options"]),
+                bands=tuple(data["bands"]),
+                normalisation=Normalisation.from_json(data["normalisation"]),
+                legend=Legend.from_json(data["legend"]),
+                window=int(data["window"]),
+                gsd=data["gsd"],
+                licence=data["licence"],
+                provenance=dict(data["provenance"]),
+                scores=dict(data["scores"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the model's header is damaged: {error!r}") from error
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """The Bundle in a model file's header, read without loading the weights.
+
+    Raises:
+        BundleError: If there is no such file, or it is not a model file of rsseg.
+    """
+    header, _ = _read_header(Path(path))
+    metadata = header.get("__metadata__") or {}
+    if HEADER_KEY not in metadata:
+        raise BundleError(
+            f"{path} is a safetensors file without an rsseg header",
+            remedy="save networks with rsseg.models.save",
+        )
+    try:
+        return Bundle.from_json(metadata[HEADER_KEY])
+    except RssegError as error:
+        raise BundleError(f"{path}: {error}") from error
+
+
+def read_layout(path: str | Path) -> tuple[int, dict[str, tuple[str, int, int]]]:
+    """Where the tensors of a model file lie.
+
+    Returns:
+        The file offset of the data, and by tensor name its type as safetensors spells it
+        (``F16``), first byte and byte after the last, counted from there.
+    """
+    header, length = _read_header(Path(path))
+    tensors = {
+        name: (entry["dtype"], *entry["data_offsets"])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    return 8 + length, tensors
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The JSON header of a safetensors file and its length.
+
+    Eight bytes of little-endian length stand before it.
+    """
+    if not path.is_file():
+        raise BundleError(f"there is no model file {path}")
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        text = file.read(length) if 0 < length <= _LONGEST_HEADER else b""
+    try:
+        header = json.loads(text)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise BundleError(
+            f"{path} is not a model file", expected="a .safetensors file written by rsseg"
+        )
+    return header, length

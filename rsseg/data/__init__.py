@@ -1,0 +1,1 @@
+"""Labelled scenes without torch: catalogues, labels, samplers, datasets."""

@@ -1,0 +1,1 @@
+"""One module per dataset: from the layout its authors publish to a catalogue."""

@@ -1,0 +1,1 @@
+"""Where pixels lie: grids, windows, scenes to read, class rasters to write."""

@@ -1,0 +1,91 @@
+"""What GIS software reads beside a class raster: names, colours, attribute table, QGIS style.
+
+rasterio has no way to write category names or attribute tables, so the files are written as GDAL
+(``.aux.xml``) and QGIS (``.qml``) read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
+from rsseg.replacing import replacing
+from rsseg.legend import Legend
+
+_COLUMNS = (
+    ("Value", 0, 5),
+    ("Class", 2, 2),
+    ("Red", 0, 6),
+    ("Green", 0, 7),
+    ("Blue", 0, 8),
+    ("Alpha", 0, 9),
+    ("Count", 1, 1),
+)
+"""Name, GDAL field type (integer, real, string) and GDAL usage of each column of the table.
+
+Counts are reals: GDAL's integers have 32 bits, and a country has more pixels.
+"""
+
+
+def write_sidecars(raster: str | Path, legend: Legend, counts: Mapping[int, int]) -> None:
+    """Write ``RASTER.aux.xml`` and ``RASTER``'s ``.qml``.
+
+    Args:
+        raster: The finished class raster.
+        legend: Its classes.
+        counts: Pixels by file code.
+    """
+    raster = Path(raster)
+    _write(raster.with_name(raster.name + ".aux.xml"), _auxiliary(legend, counts))
+    _write(raster.with_suffix(".qml"), _style(legend))
+
+
+def sidecars(raster: str | Path) -> tuple[Path, ...]:
+    """The files that `write_sidecars` writes for a raster."""
+    raster = Path(raster)
+    return raster.with_name(raster.name + ".aux.xml"), raster.with_suffix(".qml")
+
+
+def _auxiliary(legend: Legend, counts: Mapping[int, int]) -> xml.Element:
+    root = xml.Element("PAMDataset")
+    band = xml.SubElement(root, "PAMRasterBand", band="1")
+    names = xml.SubElement(band, "CategoryNames")
+    for code in range(max(c.code for c in legend) + 1):
+        known = legend.by_code(code)
+        xml.SubElement(names, "Category").text = known.name if known else ""
+    table = xml.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for index, (name, kind, usage) in enumerate(_COLUMNS):
+        field = xml.SubElement(table, "FieldDefn", index=str(index))
+        for tag, value in (("Name", name), ("Type", kind), ("Usage", usage)):
+            xml.SubElement(field, tag).text = str(value)
+    for index, known in enumerate(legend):
+        row = xml.SubElement(table, "Row", index=str(index))
+        for value in (known.code, known.name, *known.colour, 255, counts.get(known.code, 0)):
+            xml.SubElement(row, "F").text = str(value)
+    return root
+
+
+def _style(legend: Legend) -> xml.Element:
+    root = xml.Element("qgis", version="3.28", styleCategories="AllStyleCategories")
+    pipe = xml.SubElement(root, "pipe")
+    renderer = xml.SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
+    )
+    palette = xml.SubElement(renderer, "colorPalette")
+    for known in legend:
+        xml.SubElement(
+            palette,
+            "paletteEntry",
+            value=str(known.code),
+            label=known.name,
+            color=known.hex,
+            alpha="255",
+        )
+    return root
+
+
+def _write(path: Path, root: xml.Element) -> None:
+    xml.indent(root)
+    with replacing(path) as unfinished:
+        xml.ElementTree(root).write(unfinished, encoding="utf-8")

@@ -1,0 +1,90 @@
+"""Parts that several networks share: convolution units, ASPP, squeeze and excitation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int = 1, *, dilation: int = 1, bias: bool = False
+) -> nn.Sequential:
+    """A convolution that keeps the size, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            bias=bias,
+        ),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel weights from global averages (Hu et al. 2018), bias-free, by 1x1 convolutions.
+
+    Convolutions, because the result of a Linear changes with the batch it stands in.
+
+    Args:
+        channels: Channels in and out.
+        reduction: Ratio r of channels to the width of the bottleneck.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels // reduction, 1, bias=False)
+        self.excite = nn.Conv2d(channels // reduction, channels, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C, h, w)`` weighted by channel."""
+        pooled = features.mean(dim=(2, 3), keepdim=True)
+        weights = self.excite(functional.relu(self.squeeze(pooled)))
+        weighted: Tensor = features * weights.sigmoid()
+        return weighted
+
+
+class ImagePooling(nn.Module):
+    """The global average of a feature map through a convolution unit, spread out again."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
+        super().__init__()
+        self.project = conv_bn_relu(inputs, outputs, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, inputs, h, w)`` to ``(N, outputs, h, w)``, constant over h and w."""
+        pooled = self.project(features.mean(dim=(2, 3), keepdim=True))
+        spread: Tensor = pooled.expand(-1, -1, *features.shape[-2:])
+        return spread
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (Chen et al. 2017): five branches side by side.
+
+    Args:
+        inputs: Channels in.
+        rates: Dilations of the three 3x3 branches.
+        width: Channels of each branch; the output has five times as many.
+        bias: Whether convolutions before batch normalisation have a bias.
+    """
+
+    def __init__(
+        self, inputs: int, rates: tuple[int, int, int], *, width: int = 256, bias: bool
+    ) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [
+                conv_bn_relu(inputs, width, bias=bias),
+                *(conv_bn_relu(inputs, width, 3, dilation=rate, bias=bias) for rate in rates),
+                ImagePooling(inputs, width, bias=bias),
+            ]
+        )
+        self.channels = width * len(self.branches)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, inputs, h, w)`` to the concatenation ``(N, 5 * width, h, w)``."""
+        return torch.cat([branch(features) for branch in self.branches], dim=1)

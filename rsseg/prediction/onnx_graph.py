@@ -1,0 +1,69 @@
+"""The ONNX graph of a model file: shipped beside it, or converted once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rsseg.errors import BundleError, MissingExtra, OutputError
+
+ASSETS = Path(__file__).parent.parent / "assets"
+EMBEDDED_MODEL = ASSETS / "landcover.safetensors"
+"""The model used when none is named."""
+
+
+def onnx_graph(model: Path) -> Path:
+    """The ONNX graph of a model file, from normalised images to logits.
+
+    The embedded model has its own. Any other is converted in a child process, so that this one
+    stays free of torch, and kept under the hash of the file.
+
+    Raises:
+        MissingExtra: If the conversion needs torch and it is not installed.
+        BundleError: If the conversion fails.
+        OutputError: If the cache cannot be made.
+    """
+    if model.resolve() == EMBEDDED_MODEL.resolve():
+        return EMBEDDED_MODEL.with_suffix(".onnx")
+    cached = cache_folder() / "onnx" / f"{file_hash(model)}.onnx"
+    if cached.is_file():
+        return cached
+    for package in ("torch", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "torch")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the cache {cached.parent} cannot be made: {error.strerror}",
+            remedy="set RSSEG_CACHE to a folder of yours",
+        ) from error
+    unfinished = cached.with_name(f".{os.getpid()}.{cached.name}")
+    command = [sys.executable, "-m", "rsseg.export.onnx", str(model), str(unfinished)]
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, check=False)
+        if child.returncode:
+            last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+            raise BundleError(f"{model} cannot be converted to ONNX: {last}")
+        os.replace(unfinished, cached)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return cached
+
+
+def cache_folder() -> Path:
+    """``$RSSEG_CACHE``, else ``rsseg`` in the user's XDG cache."""
+    own = os.environ.get("RSSEG_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsseg"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,139 @@
+"""What a user may choose about a prediction, checked once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rsseg.errors import OptionError
+from rsseg.prediction.memory import machine_memory
+
+Blend = Literal["taper", "uniform"]
+EngineName = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+BLENDS: tuple[str, ...] = get_args(Blend)
+ENGINES: tuple[str, ...] = get_args(EngineName)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Choices of one prediction; the defaults serve most scenes.
+
+    Args:
+        tile_size: Side of the windows in pixels; None for the model's own.
+        overlap: An int is pixels, a float a fraction of the window below 1; None for a quarter
+            of the window (``taper``) or a stride of a third of it (``uniform``).
+        blend: ``taper`` weighs windows down towards their borders, ``uniform`` averages.
+        bands: Band numbers from 1 or names, in the order the model wants; None to match names.
+        batch_size: Windows handed to the engine at a time.
+        memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        engine: ``openvino`` (CPU, without torch), ``torch``, or ``auto``.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest that is safe.
+        overwrite: Replace an output that is there.
+        restart: Forget an unfinished run instead of going on from it.
+
+    Raises:
+        OptionError: If a value is out of range.
+    """
+
+    tile_size: int | None = None
+    overlap: int | float | None = None
+    blend: Blend = "taper"
+    bands: tuple[int | str, ...] | None = None
+    batch_size: int = 1
+    memory: int | None = None
+    device: str = "auto"
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
+    overwrite: bool = False
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tile_size is not None and self.tile_size < 1:
+            raise OptionError("the tile size is too small", expected=">= 1", got=self.tile_size)
+        if self.batch_size < 1:
+            raise OptionError("the batch size is too small", expected=">= 1", got=self.batch_size)
+        if self.blend not in BLENDS:
+            raise OptionError(
+                "there is no such blend", expected=" or ".join(BLENDS), got=self.blend
+            )
+        if self.engine not in ENGINES:
+            raise OptionError(
+                "there is no such engine", expected=", ".join(ENGINES), got=self.engine
+            )
+        if self.precision not in PRECISIONS:
+            raise OptionError(
+                "there is no such precision", expected=", ".join(PRECISIONS), got=self.precision
+            )
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
+            raise OptionError(
+                "there is no such device",
+                expected="auto, cpu, cuda, cuda:N or mps",
+                got=self.device,
+            )
+        if isinstance(self.overlap, float) and not 0 <= self.overlap < 1:
+            raise OptionError(
+                "an overlap with a decimal point is a fraction",
+                expected="0 <= overlap < 1",
+                got=self.overlap,
+            )
+        if isinstance(self.overlap, int) and self.overlap < 0:
+            raise OptionError("the overlap is negative", got=self.overlap)
+
+    def stride(self, window: int) -> int:
+        """Distance between windows of this size, pixels.
+
+        Raises:
+            OptionError: If the overlap in pixels is not smaller than the window.
+        """
+        if self.overlap is None:
+            return max(1, window // 3 if self.blend == "uniform" else window - window // 4)
+        if isinstance(self.overlap, float):
+            return max(1, int(round(window * (1 - self.overlap), 6)))  # 0.89 of 700 leaves 77
+        if self.overlap >= window:
+            raise OptionError(
+                "the overlap leaves no stride", expected=f"< {window} pixels", got=self.overlap
+            )
+        return window - self.overlap
+
+    @property
+    def memory_limit(self) -> int:
+        """The bound in bytes."""
+        return self.memory if self.memory is not None else machine_memory() // 4
+
+
+def parse_overlap(text: str) -> int | float:
+    """``128`` as pixels, ``0.25`` as a fraction.
+
+    Raises:
+        OptionError: If the text is no number.
+    """
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise OptionError(
+            "the overlap is no number", expected="pixels (128) or a fraction (0.25)", got=text
+        ) from None
+
+
+def parse_bytes(text: str) -> int:
+    """``2GB``, ``500M`` or plain bytes.
+
+    Raises:
+        OptionError: If the text is no such amount.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise OptionError("unusable amount of memory", expected="such as 2GB or 500MB", got=text)
+    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
+
+
+def parse_bands(text: str) -> tuple[int | str, ...]:
+    """``4,1,2`` as numbers, ``nir,red,green`` as names."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(int(part) if part.isdecimal() else part for part in parts)

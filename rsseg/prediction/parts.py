@@ -1,0 +1,97 @@
+"""The parts folder of a running prediction: finished strips, and the plan they belong to.
+
+``OUT.tif.parts/plan.json`` and ``part_000000.tif``, ... are the journal of a run: a rerun of the
+same plan goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg.errors import OutputError, PlanChanged
+from rsseg.geo.class_raster import Strip, count_codes, write_strip
+from rsseg.replacing import replacing
+from rsseg.geo.tiling import Shard
+
+
+class Parts:
+    """The finished strips of one output.
+
+    Args:
+        out: The output that the parts become.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.folder = out.with_name(out.name + ".parts")
+        self._journal = self.folder / "plan.json"
+
+    def open(self, plan: dict[str, Any], *, restart: bool) -> None:
+        """Make the folder, or go on with it if it belongs to the same plan.
+
+        Args:
+            plan: All that decides the bytes of the output.
+            restart: Throw away what is there.
+
+        Raises:
+            PlanChanged: If the parts belong to another plan.
+            OutputError: If the folder cannot be made.
+        """
+        if restart:
+            self.remove()
+        if self._journal.is_file():
+            before = json.loads(self._journal.read_text(encoding="utf-8"))
+            changed = sorted(
+                key for key in before.keys() | plan.keys() if before.get(key) != plan.get(key)
+            )
+            if changed:
+                key = changed[0]
+                raise PlanChanged(
+                    f"{self.folder} holds an unfinished run that differs in {', '.join(changed)}",
+                    expected=f"{key} {before.get(key)}",
+                    got=plan.get(key),
+                    remedy="repeat that command to finish it, or add --restart to forget it",
+                )
+            return
+        self.remove()  # strips without a plan: a removal was cut short
+        try:
+            self.folder.mkdir(exist_ok=True)
+            with replacing(self._journal) as unfinished:
+                unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be made: {error.strerror}") from error
+
+    def has(self, shard: Shard) -> bool:
+        """Whether this strip is finished."""
+        return self._path(shard).is_file()
+
+    def write(self, shard: Shard, codes: npt.NDArray[np.uint8]) -> None:
+        """Store a finished strip."""
+        write_strip(self._path(shard), codes)
+
+    def strip(self, shard: Shard) -> Strip:
+        """The strip as a piece of the whole."""
+        return Strip(self._path(shard), shard.start, shard.stop)
+
+    def count(self, shard: Shard) -> npt.NDArray[np.int64]:
+        """Pixels by file code of a finished strip, ``(256,)``."""
+        return count_codes(self._path(shard))
+
+    def keep_if_useful(self) -> bool:
+        """After a failure: keep finished strips, or leave no folder at all; True if kept."""
+        if any(self.folder.glob("part_*.tif")):
+            return True
+        self.remove()
+        return False
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, shard: Shard) -> Path:
+        return self.folder / f"part_{shard.index:06d}.tif"

@@ -1,0 +1,232 @@
+"""What a prediction will do, worked out before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rsseg.bundle import Bundle
+from rsseg.errors import BandError, OptionError
+from rsseg.geo.grid import Grid
+from rsseg.geo.scene import Scene
+from rsseg.geo.tiling import Shard, Tiling, shards
+from rsseg.prediction.engine import Placement, place
+from rsseg.prediction.onnx_graph import file_hash
+from rsseg.prediction.options import PredictOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+READERS = 2
+_SHARD_PIXELS = 4_000_000
+_ENGINE_BYTES = {"openvino": 450 * 2**20, "torch": 1300 * 2**20}
+"""Resident memory of the process with the engine loaded, before any window."""
+_LEAST_CACHE = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A prediction worked out: everything that follows is mechanical.
+
+    Args:
+        scene: What is read.
+        grid: Its grid, which the output shares.
+        bands: Band numbers from 1 in the model's order.
+        dtype: Type of the raw pixels.
+        bundle: The model described.
+        model: The model file, None for a network of the caller's.
+        identity: Hash of the weights.
+        tiling: The windows.
+        shards: Strips of the output, in order.
+        placement: Engine, device and precision.
+        options: The user's choices.
+        block_height: Rows of the scene decoded at once.
+        notes: What the user should know, one sentence each.
+    """
+
+    scene: str
+    grid: Grid
+    bands: tuple[int, ...]
+    dtype: np.dtype[Any]
+    bundle: Bundle
+    model: Path | None
+    identity: str
+    tiling: Tiling
+    shards: tuple[Shard, ...]
+    placement: Placement
+    options: PredictOptions
+    block_height: int
+    notes: tuple[str, ...]
+
+    @property
+    def ahead(self) -> int:
+        """Windows that are read before the engine asks for them."""
+        return READERS + 2 * self.options.batch_size
+
+    @property
+    def memory(self) -> int:
+        """Resident memory the run will need, in bytes: strips, windows, caches and engine."""
+        return self._fixed_memory + self.gdal_cache
+
+    @property
+    def _fixed_memory(self) -> int:
+        """All but GDAL's cache, which takes what the bound leaves."""
+        window = self.tiling.size**2
+        width, rows = self.tiling.width, min(self.tiling.size, self.tiling.height)
+        classes = len(self.bundle.legend)
+        sums = 4 * width * (classes * (rows + self.tiling.stride) + rows)
+        strip = max(shard.stop - shard.start for shard in self.shards) * width
+        raw = len(self.bands) * self.dtype.itemsize
+        waiting = (self.ahead + READERS + 1) * window * (2 * raw + 2)
+        scores = (self.options.batch_size + 2) * 4 * classes * window
+        engine = _ENGINE_BYTES[self.placement.engine] + 400 * window
+        return sums + 3 * strip + waiting + scores + engine
+
+    @property
+    def gdal_cache(self) -> int:
+        """Bytes of GDAL's block cache: a row of windows, so that no block is decoded twice."""
+        raw = len(self.bands) * self.dtype.itemsize
+        row = (self.tiling.size + self.block_height) * self.grid.width * (raw + 1)
+        limit = self.options.memory_limit
+        return max(_LEAST_CACHE, min(row, limit // 4, limit - self._fixed_memory))
+
+    def require_memory(self) -> None:
+        """Check the bound on memory.
+
+        Raises:
+            OptionError: If the run needs more, with the least that works.
+        """
+        if self.memory > self.options.memory_limit:
+            raise OptionError(
+                f"this scene needs {-(-self.memory // 10**6)} MB",
+                got=f"a bound of {self.options.memory_limit // 10**6} MB",
+                remedy="raise --memory, or choose a smaller --tile-size",
+            )
+
+    def journal(self) -> dict[str, Any]:
+        """All that decides the bytes of the output, in plain types."""
+        return {
+            "scene": _fingerprint(self.scene),
+            "grid": str(self.grid),
+            "transform": list(self.grid.transform)[:6],
+            "model": self.identity,
+            "bands": list(self.bands),
+            "window": self.tiling.size,
+            "stride": self.tiling.stride,
+            "blend": self.options.blend,
+            "shards": len(self.shards),
+            "engine": self.placement.engine,
+            "device": self.placement.device.split(":")[0],
+            "precision": self.placement.precision,
+        }
+
+    def tags(self) -> dict[str, str]:
+        """Provenance for the output: no times, places or machine-bound numbers."""
+        journal = self.journal()
+        kept = ("model", "bands", "window", "stride", "blend", "engine", "precision")
+        tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in kept}
+        return tags | {
+            "RSSEG_ARCHITECTURE": self.bundle.architecture,
+            "RSSEG_SCENE": Path(self.scene).name,
+        }
+
+
+def make_plan(
+    scene: str | Path,
+    bundle: Bundle,
+    model: Path | None,
+    network: nn.Module | None,
+    options: PredictOptions,
+) -> Plan:
+    """Open the scene and decide on bands, windows, strips, engine and memory.
+
+    Raises:
+        SceneError: If the scene cannot be opened.
+        BandError: If its bands do not fit the model.
+        OptionError: If choices exclude each other or the memory does not suffice.
+    """
+    placement = place(options, own_network=network is not None)
+    notes: list[str] = []
+    with Scene(scene, options.bands) as opened:
+        bands = _choose_bands(opened, bundle, options.bands is not None, notes)
+    with Scene(scene, bands) as opened:
+        grid, dtype, block_height = opened.grid, opened.dtype, opened.block_height
+    if not grid.georeferenced:
+        notes.append(f"{scene} has no place on the ground, so neither has the map")
+    if bundle.gsd is None:
+        notes.append("the model's ground sample distance is unknown, so it was not checked")
+    size = options.tile_size or bundle.window
+    tiling = Tiling(grid.height, grid.width, size, options.stride(size))
+    plan = Plan(
+        scene=str(scene),
+        grid=grid,
+        bands=bands,
+        dtype=dtype,
+        bundle=bundle,
+        model=model,
+        identity=_identity(model, network, bundle),
+        tiling=tiling,
+        shards=tuple(shards(tiling, _SHARD_PIXELS)),
+        placement=placement,
+        options=options,
+        block_height=block_height,
+        notes=tuple(notes),
+    )
+    plan.require_memory()
+    return plan
+
+
+def _choose_bands(scene: Scene, bundle: Bundle, chosen: bool, notes: list[str]) -> tuple[int, ...]:
+    """The scene's bands in the model's order: as the user says, else by name, else the first."""
+    wanted = bundle.bands
+    if chosen and len(scene.bands) != len(wanted):
+        raise BandError(
+            f"{len(scene.bands)} bands were named for {scene.path}",
+            expected=f"{len(wanted)} ({', '.join(wanted)})",
+            got=len(scene.bands),
+        )
+    if chosen:
+        return scene.bands
+    names = scene.band_names
+    if all(name in names for name in wanted):
+        return tuple(names.index(name) + 1 for name in wanted)
+    if len(scene.bands) < len(wanted):
+        raise BandError(
+            f"{scene.path} has too few bands",
+            expected=f"{len(wanted)} ({', '.join(wanted)})",
+            got=len(scene.bands),
+        )
+    first = scene.bands[: len(wanted)]
+    if len(scene.bands) > len(wanted):
+        taken = ", ".join(map(str, first))
+        notes.append(f"bands {taken} were taken as {', '.join(wanted)}; choose others by --bands")
+    return first
+
+
+def _fingerprint(scene: str) -> list[int | str]:
+    """Size and time stamp of a local file, the name of anything else."""
+    path = Path(scene)
+    if not path.is_file():
+        return [scene]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _identity(model: Path | None, network: nn.Module | None, bundle: Bundle) -> str:
+    if model is not None:
+        return file_hash(model)
+    digest = hashlib.sha256(bundle.to_json().encode())
+    if network is not None:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,158 @@
+"""The training tool: a recipe in, a run folder with a model file out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from rsseg import __version__
+from rsseg.bundle import Bundle
+from rsseg.data.catalogue import Catalogue, read_catalogue
+from rsseg.data.samplers import GridWindows, RandomWindows
+from rsseg.errors import OutputError
+from rsseg.loading import WindowDataset, augmenter
+from rsseg.models import load, save
+from rsseg.training.recipe import Recipe
+from rsseg.training.task import SCORE, SegmentationTask
+from rsseg.training.validation import validate
+
+_PLACES: Any = {"data": {"catalogue", "attribution", "licence"}, "model": {"weights"}}
+"""What a model file does not say of its recipe: paths, and what it says elsewhere."""
+_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run left behind.
+
+    Args:
+        model: The model file of the best validation.
+        scores: Its scores on the validation split, see `ConfusionMatrix.scores`.
+        seconds: Wall time of the training.
+    """
+
+    model: Path
+    scores: dict[str, Any]
+    seconds: float
+
+
+def train(recipe: Recipe, out: str | Path) -> TrainingResult:
+    """Train by a recipe and keep the weights that scored best on the validation split.
+
+    Args:
+        recipe: The whole run.
+        out: Run folder, made if missing: ``recipe.yaml``, ``metrics.csv``, ``last.ckpt``,
+            ``best.safetensors``.
+
+    Raises:
+        OutputError: If the run folder already holds a run.
+        CatalogueError: If the catalogue is wrong.
+    """
+    out = Path(out)
+    if (out / "recipe.yaml").exists():
+        raise OutputError(f"{out} already holds a run", remedy="name another folder by --out")
+    catalogue = read_catalogue(recipe.data.catalogue)
+    training, validation = (
+        catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
+
+    lightning.seed_everything(recipe.trainer.seed, verbose=False)
+    task = SegmentationTask(recipe)
+    best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max", save_last=True)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = _trainer(recipe, out, best)
+        trainer.fit(task, _training_loader(recipe, training), _loader(recipe, validation))
+    seconds = time.perf_counter() - start
+
+    chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    task.load_state_dict(chosen["state_dict"])
+    model = out / "best.safetensors"
+    bundle = _describe(recipe, training, validation, seconds)
+    save(model, task.network, bundle, half=True)
+    network, _ = load(model)
+    scores = validate(network, bundle, validation)
+    save(model, network, replace(bundle, scores=scores), half=True)
+    return TrainingResult(model, scores, seconds)
+
+
+def _describe(recipe: Recipe, training: Catalogue, validation: Catalogue, seconds: float) -> Bundle:
+    """The Bundle of a network trained by a recipe, still without scores."""
+    groups = {
+        name: sorted({scene.group for scene in catalogue})
+        for name, catalogue in (("train", training), ("validation", validation))
+    }
+    return Bundle(
+        architecture=recipe.model.name,
+        options=recipe.model.options,
+        legend=recipe.legend,
+        bands=recipe.data.bands,
+        normalisation=recipe.normalisation,
+        window=recipe.model.window,
+        licence=recipe.data.licence,
+        provenance={
+            "title": recipe.title,
+            "attribution": recipe.data.attribution,
+            "recipe": recipe.model_dump(mode="json", exclude=_PLACES),
+            "seed": recipe.trainer.seed,
+            "split": groups,
+            "training_seconds": round(seconds),
+            "rsseg": __version__,
+        },
+    )
+
+
+def _trainer(recipe: Recipe, out: Path, best: ModelCheckpoint) -> lightning.Trainer:
+    callbacks: list[Callback] = [best]
+    if recipe.trainer.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=recipe.trainer.ema, use_buffers=True))
+    return lightning.Trainer(
+        max_steps=recipe.trainer.steps,
+        val_check_interval=min(recipe.trainer.validate_every, recipe.trainer.steps),
+        precision=_PRECISION[recipe.trainer.precision],  # type: ignore[arg-type]
+        callbacks=callbacks,
+        logger=CSVLogger(out, name="", version=""),
+        default_root_dir=out,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+    )
+
+
+def _training_loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
+    """The samples of the whole run as one epoch, so that each step has its own windows."""
+    data, trainer = recipe.data, recipe.trainer
+    count = trainer.steps * data.batch_size
+    dataset = WindowDataset(
+        catalogue,
+        RandomWindows(data.window, count, trainer.seed, data.scale),
+        legend=recipe.legend,
+        bands=data.bands,
+        transform=augmenter(data.augment),
+        seed=trainer.seed,
+    )
+    return DataLoader(
+        dataset, data.batch_size, num_workers=data.workers, persistent_workers=data.workers > 0
+    )
+
+
+def _loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
+    """Every validation window once, at the window size of prediction."""
+    window = recipe.model.window
+    dataset = WindowDataset(
+        catalogue, GridWindows(window, window), legend=recipe.legend, bands=recipe.data.bands
+    )
+    return DataLoader(dataset, batch_size=1, num_workers=0)

@@ -1,0 +1,134 @@
+"""Scenes made in code, and the way to real data; all else is made in the test that needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import settings
+from rasterio.enums import ColorInterp
+
+settings.register_profile(
+    "rsseg", derandomize=True, database=None, deadline=None, max_examples=60, print_blob=False
+)
+settings.load_profile("rsseg")
+
+TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
+"""Half a metre, north up, inside UTM zone 33."""
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a small GeoTIFF into ``tmp_path`` and returns its path."""
+
+    def make(
+        name: str = "scene.tif",
+        height: int = 64,
+        width: int = 64,
+        bands: int = 3,
+        dtype: str = "uint8",
+        valid: np.ndarray | None = None,
+        validity: str = "none",
+        crs: str | None = "EPSG:32633",
+        transform: Affine = TRANSFORM,
+        pixels: np.ndarray | None = None,
+        seed: int = 0,
+        nodata: float | None = None,
+        descriptions: tuple[str, ...] = (),
+        **creation: Any,
+    ) -> Path:
+        """Write a scene.
+
+        Args:
+            name: File name; folders in it are made.
+            height: Rows, unless ``pixels`` or ``valid`` tells.
+            width: Columns, unless ``pixels`` or ``valid`` tells.
+            bands: Bands without alpha, unless ``pixels`` tells; three or more are red, green,
+                blue and others without a colour.
+            dtype: Pixel type, unless ``pixels`` tells.
+            valid: True where pixels are valid, ``(h, w)``; all if None.
+            validity: How the file says so: ``none`` (it does not), ``nodata`` (all bands hold
+                that value), ``alpha`` (a last band of 0 and the greatest value), ``mask``
+                (internal).
+            crs: Coordinate reference system or None.
+            transform: Affine from pixels to the ground.
+            pixels: ``(bands, h, w)``; noise if None. Noise never holds the nodata value.
+            seed: Seed of the noise.
+            nodata: Value for ``nodata``; None for 0 (integers) or -9999 (floats).
+            descriptions: Names of the bands.
+            creation: Further creation options, such as ``blockxsize=16``.
+        """
+        if pixels is None:
+            height, width = (height, width) if valid is None else valid.shape
+            pixels = _noise(bands, height, width, dtype, seed)
+        pixels = pixels.copy()
+        bands, height, width = pixels.shape
+        if valid is None:
+            valid = np.ones((height, width), dtype=bool)
+        assert valid.shape == (height, width)
+        assert validity != "none" or valid.all(), "say how the file marks invalid pixels"
+        profile = {
+            "driver": "GTiff",
+            "count": bands,
+            "height": height,
+            "width": width,
+            "dtype": pixels.dtype,
+            "crs": crs,
+            "transform": transform,
+            "photometric": "rgb" if bands >= 3 else "minisblack",
+            "alpha": "no",
+        }
+        if validity == "nodata":
+            default = -9999 if pixels.dtype.kind == "f" else 0
+            profile["nodata"] = default if nodata is None else nodata
+            pixels[:, ~valid] = profile["nodata"]
+        elif validity == "alpha":
+            assert pixels.dtype in ("uint8", "uint16"), "GDAL knows no alpha of other types"
+            assert bands in (1, 3), "GDAL takes alpha as a mask beside one or three bands only"
+            opaque = np.iinfo(pixels.dtype).max
+            layer = np.where(valid, opaque, 0).astype(pixels.dtype)
+            pixels = np.concatenate([pixels, layer[None]])
+            profile["count"] = bands + 1
+        else:
+            assert validity in ("none", "mask"), validity
+
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(path, "w", **profile | creation) as target,
+        ):
+            if validity == "alpha":
+                target.colorinterp = [*target.colorinterp[:-1], ColorInterp.alpha]
+            target.write(pixels)
+            if validity == "mask":
+                target.write_mask(valid)
+            for number, text in enumerate(descriptions, 1):
+                target.set_band_description(number, text)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data, ``$RSSEG_TEST_DATA``; skips where there is none."""
+    folder = os.environ.get("RSSEG_TEST_DATA")
+    if not folder:
+        pytest.skip("RSSEG_TEST_DATA is not set")
+    return Path(folder)
+
+
+def _noise(bands: int, height: int, width: int, dtype: str, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return generator.random((bands, height, width)).astype(kind)
+    top = min(np.iinfo(kind).max, 10_000)
+    return generator.integers(1, top, (bands, height, width), dtype=kind, endpoint=True)

@@ -1,0 +1,269 @@
+"""The law of the mosaic: a network that sees single pixels gives its own per-pixel map.
+
+And its corollary: how the work is cut up changes no byte of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio.shutil
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import rsseg.prediction.plan as planning
+from rsseg.errors import PlanChanged
+from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.plan import make_plan
+
+SIZES = [(1, 1), (1, 700), (300, 300), (400, 2000), (513, 1025)]
+BLENDINGS = [("taper", 0), ("taper", 0.25), ("taper", 0.5), ("uniform", None)]
+any_case = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def obeys(
+    tmp_path: Path, make_scene: Any, make_bundle: Any, pointwise: Any, truth: Any, read: Any
+) -> Callable[..., None]:
+    """A function that holds one prediction against the law."""
+
+    def check(
+        size: tuple[int, int],
+        options: PredictOptions,
+        *,
+        dtype: str = "uint8",
+        classes: int = 4,
+        bands: int = 3,
+        seed: int = 0,
+    ) -> None:
+        scene = make_scene(height=size[0], width=size[1], bands=bands, dtype=dtype, seed=seed)
+        names = tuple(f"band {number}" for number in range(bands))
+        bundle = make_bundle(classes, names, dtype)
+        network = pointwise(classes, bands, seed)
+        out = tmp_path / "map.tif"
+        out.unlink(missing_ok=True)
+        result = predict(scene, out, bundle=bundle, network=network, options=options)
+
+        codes, near = truth(scene, network, bundle)
+        found = read(out)
+        assert found.shape == size
+        assert np.count_nonzero((found != codes) & ~near) == 0
+        assert near.mean() < 0.01, "a law with that many exceptions is none"
+        assert result.nodata_pixels == 0
+        counts = {c.name: int((found == c.code).sum()) for c in bundle.legend}
+        assert result.classes == counts
+        assert sum(counts.values()) == size[0] * size[1]
+
+    return check
+
+
+@pytest.mark.parametrize(("blend", "overlap"), BLENDINGS)
+@pytest.mark.parametrize("window", [64, 256, 512])
+@pytest.mark.parametrize("size", SIZES)
+def test_law(
+    obeys: Any, size: tuple[int, int], window: int, blend: Any, overlap: float | None
+) -> None:
+    obeys(size, PredictOptions(tile_size=window, overlap=overlap, blend=blend))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (150, 333)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_law_for_pixel_types(obeys: Any, size: tuple[int, int], dtype: str) -> None:
+    obeys(size, PredictOptions(tile_size=64), dtype=dtype, classes=6, seed=3)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_law_for_any_number_of_threads(obeys: Any, threads: int) -> None:
+    torch.set_num_threads(threads)
+    obeys((300, 140), PredictOptions(tile_size=96, overlap=0.5), seed=6)
+
+
+def test_law_for_many_shards(obeys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 1)
+    obeys((300, 140), PredictOptions(tile_size=64, overlap=0.5, batch_size=3), seed=5)
+
+
+@any_case
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    window=st.integers(1, 48),
+    overlap=st.none() | st.integers(0, 47) | st.floats(0, 0.875, width=16),
+    blend=st.sampled_from(["taper", "uniform"]),
+    batch_size=st.integers(1, 5),
+    bands=st.integers(1, 4),
+    classes=st.integers(2, 6),
+    seed=st.integers(0, 9),
+)
+def test_law_for_any_case(
+    obeys: Any,
+    height: int,
+    width: int,
+    window: int,
+    overlap: int | float | None,
+    blend: Any,
+    batch_size: int,
+    bands: int,
+    classes: int,
+    seed: int,
+) -> None:
+    if isinstance(overlap, int):
+        overlap %= window
+    options = PredictOptions(tile_size=window, overlap=overlap, blend=blend, batch_size=batch_size)
+    obeys((height, width), options, bands=bands, classes=classes, seed=seed)
+
+
+@pytest.fixture
+def mapped(tmp_path: Path, make_bundle: Any) -> Callable[..., bytes]:
+    """A function that predicts and returns the bytes of the map; the map is removed."""
+
+    def run(scene: Path, network: Any, **choices: Any) -> bytes:
+        out = tmp_path / "map.tif"
+        options = PredictOptions(**{"tile_size": 32, "overlap": 0.5} | choices)
+        predict(scene, out, bundle=make_bundle(), network=network, options=options)
+        content = out.read_bytes()
+        out.unlink()
+        assert not out.with_name("map.tif.parts").exists()
+        return content
+
+    return run
+
+
+@pytest.fixture
+def many_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row of windows finishes a strip of its own."""
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 1)
+
+
+def patchy(height: int, width: int) -> np.ndarray:
+    """Validity with holes of every size, whole windows among them."""
+    valid = np.random.default_rng(8).random((height, width)) > 0.02
+    valid[: height // 3, : width // 2] = False
+    return valid
+
+
+@pytest.mark.usefixtures("many_shards")
+@pytest.mark.parametrize(
+    "choices", [{"batch_size": 2}, {"batch_size": 7}, {"batch_size": 64}, {"memory": 2**31}]
+)
+def test_batch_and_memory_change_no_byte(
+    make_scene: Any, local: Any, mapped: Any, choices: dict[str, int]
+) -> None:
+    scene = make_scene(height=130, width=200, valid=patchy(130, 200), validity="nodata")
+    assert mapped(scene, local(), **choices) == mapped(scene, local(), memory=2**33)
+
+
+@pytest.mark.parametrize("blend", ["taper", "uniform"])
+@pytest.mark.parametrize("pixels", [1, 9_000])
+def test_shards_change_no_byte(
+    make_scene: Any,
+    local: Any,
+    mapped: Any,
+    make_bundle: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    blend: Any,
+    pixels: int,
+) -> None:
+    scene = make_scene(height=230, width=150, valid=patchy(230, 150), validity="mask")
+    whole = mapped(scene, local(), blend=blend)
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", pixels)
+    options = PredictOptions(tile_size=32, overlap=0.5, blend=blend)
+    work = make_plan(scene, make_bundle(), None, local(), options)
+    assert len(work.shards) > 2
+    assert mapped(scene, local(), blend=blend) == whole
+
+
+@pytest.mark.usefixtures("many_shards")
+@pytest.mark.parametrize("fail_at", [2, 30, 80, 139])
+def test_a_stopped_run_goes_on_and_changes_no_byte(
+    tmp_path: Path,
+    make_scene: Any,
+    local: Any,
+    stopped: type[Exception],
+    mapped: Any,
+    fail_at: int,
+) -> None:
+    """Of 12 x 12 windows some 144 calls are made, the engine's own check included."""
+    scene = make_scene(height=208, width=208)
+    undisturbed = local()
+    whole = mapped(scene, undisturbed)
+    assert undisturbed.calls == 145
+
+    out, parts = tmp_path / "map.tif", tmp_path / "map.tif.parts"
+    with pytest.raises(stopped) as caught:
+        mapped(scene, local(fail_at=fail_at))
+    assert not out.exists()
+    kept = sorted(path.name for path in parts.glob("part_*.tif"))
+    assert [path for path in tmp_path.glob("*") if "unfinished" in path.name] == []
+    notes = "; ".join(getattr(caught.value, "__notes__", []))
+    if not kept:
+        assert fail_at < 30
+        assert not parts.exists()
+        assert notes == ""
+    else:
+        assert str(parts) in notes
+        assert "the same command goes on" in notes
+
+    again = local()
+    assert mapped(scene, again) == whole
+    if fail_at > 30:
+        assert again.calls < undisturbed.calls - 12
+
+
+@pytest.mark.usefixtures("many_shards")
+def test_a_run_goes_on_from_any_set_of_parts(
+    tmp_path: Path,
+    make_scene: Any,
+    local: Any,
+    mapped: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Parts vanish after an interrupted finish; what is left is used, the rest recomputed."""
+    scene = make_scene(height=208, width=64)
+    whole = mapped(scene, local())
+    out, parts = tmp_path / "map.tif", tmp_path / "map.tif.parts"
+    for gone in ([0], [5], [11], [3, 4], [1, 3, 8], range(12)):
+        with monkeypatch.context() as patch:
+            patch.setattr(rasterio.shutil, "copy", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                mapped(scene, local())
+        assert not out.exists()
+        names = sorted(parts.glob("part_*.tif"))
+        assert len(names) == 12
+        for index in gone:
+            names[index].unlink()
+        network = local()
+        assert mapped(scene, network) == whole
+        assert network.calls <= 1 + 3 * 2 * len(gone)
+
+
+@pytest.mark.usefixtures("many_shards")
+def test_another_batch_size_goes_on_with_the_same_parts(
+    make_scene: Any, local: Any, stopped: type[Exception], mapped: Any
+) -> None:
+    """What cannot change a byte is no part of the plan."""
+    scene = make_scene(height=208, width=64)
+    whole = mapped(scene, local())
+    with pytest.raises(stopped):
+        mapped(scene, local(fail_at=20))
+    assert mapped(scene, local(), batch_size=5, memory=2**32) == whole
+
+
+@pytest.mark.usefixtures("many_shards")
+def test_another_network_does_not_go_on_with_the_parts(
+    make_scene: Any, local: Any, stopped: type[Exception], mapped: Any
+) -> None:
+    scene = make_scene(height=208, width=64)
+    with pytest.raises(stopped):
+        mapped(scene, local(fail_at=20))
+    with pytest.raises(PlanChanged, match="differs in model"):
+        mapped(scene, local(seed=1))
+
+
+def interrupt(*arguments: object, **more: object) -> None:
+    raise KeyboardInterrupt

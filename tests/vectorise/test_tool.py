@@ -1,0 +1,444 @@
+"""`vectorise`: from a class GeoTIFF to a vector file."""
+
+import json
+import shutil
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pyproj import Geod, Transformer
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+
+from rsseg.errors import OptionError, OutputError, SceneError
+from rsseg.geo.class_raster import write_raster
+from rsseg.geo.grid import Grid
+from rsseg.legend import LAND_COVER, NODATA
+from rsseg.vectorise import layers, polygonise, polygons, vectorise
+from rsseg.vectorise.polygons import on_ground
+
+TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
+MAP = np.array([[0, 0, 1, 4], [0, 2, 1, 4], [255, 2, 2, 0], [255, 255, 3, 0]], np.uint8)
+SUFFIXES = [".gpkg", ".fgb", ".geojson"]
+
+
+@pytest.fixture
+def make_map(tmp_path):
+    """A function that writes a class raster with the embedded model's legend."""
+
+    def make(array=MAP, crs="EPSG:32633", transform=TRANSFORM, name="map.tif", legend=LAND_COVER):
+        grid = Grid(*array.shape, transform, crs and CRS.from_string(crs))
+        write_raster(tmp_path / name, array[None], grid, nodata=NODATA, legend=legend)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where outputs go, so that what is left behind can be seen."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def names(path):
+    return sorted(p.name for p in path.iterdir())
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb"])
+def test_the_layer_holds_the_map(make_map, folder, suffix):
+    out = folder / f"land{suffix}"
+    result = vectorise(make_map(), out)
+    assert names(folder) == [out.name]
+    info = pyogrio.read_info(out)
+    assert info["layer_name"] == "land"
+    assert info["crs"] == "EPSG:32633"
+    assert info["geometry_type"] == "Polygon"
+    assert list(info["fields"]) == ["class_id", "class", "area_m2", "perimeter_m"]
+    assert info["dtypes"].tolist() == ["int32", "object", "float64", "float64"]
+    table = pyogrio.read_dataframe(out)
+    assert (table["class"] == [LAND_COVER.by_code(c).name for c in table["class_id"]]).all()
+    assert (table["area_m2"] == table.area).all()
+    assert table["perimeter_m"].to_numpy() == pytest.approx(table.length)
+    expected, codes = polygonise(MAP, TRANSFORM)
+    assert sorted(codes.tolist()) == sorted(table["class_id"])
+    assert shapely.union_all(expected).equals(table.union_all())
+    assert result.to_json() == {
+        "out": str(out),
+        "layer": "land",
+        "crs": "EPSG:32633",
+        "polygons": len(table),
+        "classes": {"building": 2, "land": 1, "road": 1, "vegetation": 1, "water": 1},
+    }
+    assert len(table) == 6
+    assert json.dumps(result.to_json())
+
+
+maps = hnp.arrays(
+    np.uint8,
+    st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    elements=st.sampled_from([0, 1, 4, 255]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(array=maps, connectivity=st.sampled_from([4, 8]), suffix=st.sampled_from([".gpkg", ".fgb"]))
+@pytest.mark.parametrize(
+    "transform", [TRANSFORM, TRANSFORM @ Affine.scale(1, -1), TRANSFORM @ Affine.rotation(30)]
+)
+def test_area_is_pixels_and_rasterising_gives_the_map(
+    make_map, folder, transform, array, connectivity, suffix
+):
+    out = folder / f"land{suffix}"
+    result = vectorise(
+        make_map(array, transform=transform), out, connectivity=connectivity, overwrite=True
+    )
+    table = pyogrio.read_dataframe(out)
+    for code, name in ((0, "building"), (1, "land"), (4, "water")):
+        area = table["area_m2"][table["class"] == name].sum()
+        assert area == pytest.approx((array == code).sum() * 0.25, rel=1e-12)
+        assert result.classes.get(name, 0) == (table["class_id"] == code).sum()
+    drawn = np.full_like(array, 255)
+    if len(table):
+        pairs = zip(table.geometry, table["class_id"], strict=True)
+        drawn = rasterize(pairs, out=drawn, transform=transform)
+    assert np.array_equal(drawn, array)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_a_map_of_nodata_is_an_empty_layer(make_map, folder, suffix, connectivity):
+    out = folder / f"land{suffix}"
+    result = vectorise(make_map(np.full((3, 3), 255, np.uint8)), out, connectivity=connectivity)
+    assert (result.polygons, result.classes) == (0, {})
+    info = pyogrio.read_info(out, force_feature_count=True)
+    assert info["features"] == 0
+    if suffix != ".geojson":  # which has a schema in its features alone
+        assert info["crs"] == "EPSG:32633"
+        assert list(info["fields"]) == list(layers.FIELDS)
+        assert info["geometry_type"] == ("Polygon" if connectivity == 4 else "MultiPolygon")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_batches_are_one_layer(make_map, folder, suffix, monkeypatch):
+    raster = make_map(np.random.default_rng(0).integers(0, 5, (40, 30), dtype=np.uint8))
+    whole = vectorise(raster, folder / f"a{suffix}", layer="land")
+    monkeypatch.setattr(polygons, "_VERTICES_PER_BATCH", 100)
+    monkeypatch.setattr(layers, "_BATCH", 60)
+    pieces = vectorise(raster, folder / f"b{suffix}", layer="land")
+    assert whole.polygons == pieces.polygons
+    assert whole.classes == pieces.classes
+    a, b = (pyogrio.read_dataframe(folder / f"{name}{suffix}") for name in "ab")
+    assert a.drop(columns="geometry").equals(b.drop(columns="geometry"))
+    assert shapely.equals_identical(a.geometry.array, b.geometry.array).all()
+    everywhere = tuple(a.total_bounds)
+    assert len(pyogrio.read_dataframe(folder / f"b{suffix}", bbox=everywhere)) == len(a)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_two_runs_give_the_same_bytes(make_map, folder, suffix):
+    raster = make_map()
+    for name in "ab":
+        vectorise(raster, folder / f"{name}{suffix}", layer="land")
+    assert (folder / f"a{suffix}").read_bytes() == (folder / f"b{suffix}").read_bytes()
+    assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") is None
+
+
+def test_connectivity_8_writes_multipolygons(make_map, folder):
+    array = np.array([[1, 255], [255, 1]], np.uint8)
+    result = vectorise(make_map(array), folder / "land.gpkg", connectivity=8)
+    table = pyogrio.read_dataframe(folder / "land.gpkg")
+    assert result.polygons == len(table) == 1
+    assert table.geom_type.tolist() == ["MultiPolygon"]
+    assert table["area_m2"].tolist() == [0.5]
+
+
+# --- coordinates
+
+
+def test_geographic_areas_are_geodesic(make_map, folder):
+    vectorise(
+        make_map(crs="EPSG:4326", transform=Affine(0.001, 0, 13, 0, -0.001, 48)),
+        folder / "land.gpkg",
+    )
+    table = pyogrio.read_dataframe(folder / "land.gpkg")
+    geod = Geod(ellps="WGS84")
+    measured = [geod.geometry_area_perimeter(p) for p in table.geometry]
+    assert table["area_m2"].to_numpy() == pytest.approx([area for area, _ in measured])
+    assert table["perimeter_m"].to_numpy() == pytest.approx([length for _, length in measured])
+    assert table.crs.to_epsg() == 4326
+
+
+def test_feet_become_metres(make_map, folder):
+    vectorise(make_map(crs="EPSG:2263"), folder / "land.gpkg")
+    table = pyogrio.read_dataframe(folder / "land.gpkg")
+    assert table["area_m2"].to_numpy() == pytest.approx(table.area * (1200 / 3937) ** 2)
+    assert table["perimeter_m"].to_numpy() == pytest.approx(table.length * 1200 / 3937)
+    assert table.crs.to_epsg() == 2263
+
+
+def test_geojson_is_in_longitude_and_latitude(make_map, folder):
+    result = vectorise(make_map(), folder / "land.geojson")
+    assert result.crs == "EPSG:4326"
+    content = json.loads((folder / "land.geojson").read_text(encoding="utf-8"))
+    assert content["name"] == "land"
+    assert len(content["features"]) == result.polygons
+    to_lon_lat = Transformer.from_crs(32633, 4326, always_xy=True)
+    expected, codes = polygonise(MAP, TRANSFORM)
+    expected = shapely.transform(expected, to_lon_lat.transform, interleaved=False)
+    table = pyogrio.read_dataframe(folder / "land.geojson")
+    assert table["class_id"].tolist() == codes.tolist()
+    assert table["area_m2"].sum() == (MAP != 255).sum() * 0.25
+    for mine, theirs in zip(expected, table.geometry, strict=True):
+        assert mine.symmetric_difference(theirs).area < 1e-3 * mine.area
+        assert theirs.exterior.is_ccw
+
+
+def test_geojson_keeps_long_edges_in_place(make_map, folder):
+    """Straight in the projection is not straight in longitude and latitude."""
+    transform = TRANSFORM @ Affine.scale(200)
+    vectorise(make_map(np.zeros((1, 600), np.uint8), transform=transform), folder / "a.geojson")
+    to_lon_lat = Transformer.from_crs(32633, 4326, always_xy=True)
+    every_corner = shapely.segmentize(shapely.box(0, 0, 600, 1), 1)
+    expected = shapely.transform(
+        on_ground(np.array([every_corner]), transform), to_lon_lat.transform, interleaved=False
+    )[0]
+    (found,) = pyogrio.read_dataframe(folder / "a.geojson").geometry
+    assert found.symmetric_difference(expected).area < 0.001 * expected.area
+
+
+def test_geojson_is_cut_at_the_180th_meridian(make_map, folder):
+    # the meridian runs at easting 166 km on the equator, at the edge of zone 1
+    transform = Affine(1000, 0, 160_000, 0, -1000, 1_000_000)
+    vectorise(
+        make_map(np.zeros((4, 40), np.uint8), "EPSG:32601", transform), folder / "land.geojson"
+    )
+    table = pyogrio.read_dataframe(folder / "land.geojson")
+    assert table.geom_type.tolist() == ["MultiPolygon"]
+    assert shapely.area(table.geometry).sum() == pytest.approx(40 * 4 / 111**2, rel=0.05)
+
+
+def test_a_crs_without_a_code_is_kept(make_map, folder):
+    own = "+proj=laea +lat_0=47.5 +lon_0=14.25 +datum=WGS84 +units=m +type=crs"
+    for suffix in (".gpkg", ".fgb"):
+        vectorise(make_map(crs=own), folder / f"land{suffix}")
+        table = pyogrio.read_dataframe(folder / f"land{suffix}")
+        assert table.crs.equals(own)
+
+
+# --- names and validity
+
+
+def test_codes_beyond_the_legend_have_a_name(make_map, folder):
+    result = vectorise(make_map(np.array([[0, 9], [9, 200]], np.uint8)), folder / "land.gpkg")
+    assert result.classes == {"building": 1, "class 9": 2, "class 200": 1}
+    table = pyogrio.read_dataframe(folder / "land.gpkg")
+    assert set(table["class"]) == {"building", "class 9", "class 200"}
+
+
+def test_a_raster_without_legend_has_numbered_classes(make_scene, folder):
+    raster = make_scene(pixels=np.array([[[3, 254, 255]]], np.uint8))
+    result = vectorise(raster, folder / "land.gpkg")
+    assert result.classes == {"class 3": 1, "class 254": 1}  # 255 is never a class
+
+
+def test_names_may_hold_any_letter(make_map, folder):
+    legend = type(LAND_COVER).of({"Wald & Gebüsch": (0, 90, 0), "水域": (0, 0, 200)})
+    result = vectorise(make_map(np.array([[0, 1]], np.uint8), legend=legend), folder / "ä b.gpkg")
+    assert list(result.classes) == ["Wald & Gebüsch", "水域"]
+    table = pyogrio.read_dataframe(folder / "ä b.gpkg")
+    assert set(table["class"]) == {"Wald & Gebüsch", "水域"}
+
+
+def test_nodata_other_than_255(make_scene, folder):
+    valid = np.array([[True, False, True]])
+    raster = make_scene(
+        pixels=np.array([[[1, 7, 2]]], np.uint8), valid=valid, validity="nodata", nodata=7
+    )
+    assert vectorise(raster, folder / "land.gpkg").classes == {"class 1": 1, "class 2": 1}
+
+
+def test_pixels_hidden_by_a_mask_get_no_polygon(make_scene, folder):
+    valid = np.random.default_rng(3).random((20, 20)) > 0.3
+    pixels = np.random.default_rng(4).integers(0, 3, (1, 20, 20), dtype=np.uint8)
+    raster = make_scene(pixels=pixels, valid=valid, validity="mask")
+    seen = []
+    vectorise(raster, folder / "land.gpkg", on_progress=lambda *step: seen.append(step))
+    table = pyogrio.read_dataframe(folder / "land.gpkg")
+    drawn = rasterize(
+        zip(table.geometry, table["class_id"], strict=True), (20, 20), 255, transform=TRANSFORM
+    )
+    assert np.array_equal(drawn, np.where(valid, pixels[0], 255))
+    assert seen[-1] == (400, 400)
+
+
+def test_progress_counts_pixels(make_map, folder, monkeypatch):
+    monkeypatch.setattr(polygons, "_VERTICES_PER_BATCH", 10)
+    seen = []
+    vectorise(make_map(), folder / "land.gpkg", on_progress=lambda *step: seen.append(step))
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] == (16, 16)
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.shp", "Shapefile cuts the name"),
+        ("a.parquet", "GeoParquet cannot"),
+        ("a.kml", r"cannot be written to .*a\.kml, expected a name ending in \.gpkg, \.fgb or"),
+        ("a", "expected a name ending in"),
+    ],
+)
+def test_other_formats_are_refused(make_map, folder, name, reason):
+    with pytest.raises(OptionError, match=reason):
+        vectorise(make_map(), folder / name)
+    assert names(folder) == []
+
+
+def test_the_suffix_may_be_in_capitals(make_map, folder):
+    vectorise(make_map(), folder / "LAND.GPKG")
+    assert pyogrio.read_info(folder / "LAND.GPKG")["driver"] == "GPKG"
+
+
+def test_what_is_there_stays_unless_overwritten(make_map, folder):
+    out = folder / "land.gpkg"
+    vectorise(make_map(), out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match=r"is already there; add --overwrite"):
+        vectorise(make_map(), out)
+    assert out.read_bytes() == before
+    vectorise(make_map(np.zeros((2, 2), np.uint8)), out, overwrite=True)
+    assert len(pyogrio.read_dataframe(out)) == 1
+    assert pyogrio.list_layers(out)[:, 0].tolist() == ["land"]
+
+
+def test_the_write_ahead_log_of_the_old_file_goes(make_map, folder):
+    """SQLite would replay it into the new one."""
+    out = folder / "land.gpkg"
+    vectorise(make_map(), out)
+    (folder / "land.gpkg-wal").write_bytes(b"of the old file")
+    vectorise(make_map(), out, overwrite=True)
+    assert names(folder) == ["land.gpkg"]
+
+
+def test_a_missing_folder_and_a_folder_as_target(make_map, folder):
+    with pytest.raises(OutputError, match="there is no folder"):
+        vectorise(make_map(), folder / "deep" / "land.gpkg")
+    (folder / "land.gpkg").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        vectorise(make_map(), folder / "land.gpkg", overwrite=True)
+
+
+def test_the_raster_itself_is_not_replaced(tmp_path):
+    path = tmp_path / "map.gpkg"
+    with rasterio.open(
+        path, "w", driver="GPKG", width=8, height=8, count=1, dtype="uint8",
+        crs="EPSG:3857", transform=Affine(1, 0, 10, 0, -1, 10),
+    ) as target:  # fmt: skip
+        target.write(np.ones((1, 8, 8), np.uint8))
+    before = path.read_bytes()
+    with pytest.raises(OptionError, match="would replace its own raster"):
+        vectorise(path, path, overwrite=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "got"),
+    [(3, "uint8", "3 bands of uint8"), (1, "float32", "1 band of float32"), (1, "int16", "int16")],
+)
+def test_other_rasters_are_refused(make_scene, folder, bands, dtype, got):
+    raster = make_scene(bands=bands, dtype=dtype)
+    with pytest.raises(SceneError, match=f"not a class raster, expected one band .* got .*{got}"):
+        vectorise(raster, folder / "land.gpkg")
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:32633"])
+def test_a_raster_without_a_place_is_refused(make_map, folder, crs):
+    raster = make_map(crs=crs, transform=Affine.identity())
+    with pytest.raises(SceneError, match=r"no place on the ground.*georeference it"):
+        vectorise(raster, folder / "land.gpkg")
+    assert names(folder) == []
+
+
+def test_ground_control_points_are_no_place_yet(make_scene, folder):
+    raster = make_scene(bands=1, crs=None, transform=Affine.identity())
+    corners = [(0, 0, 5e5, 5e6), (0, 64, 5e5 + 64, 5e6), (64, 0, 5e5, 5e6 - 64)]
+    with rasterio.open(raster, "r+") as target:
+        target.gcps = (
+            [GroundControlPoint(*corner) for corner in corners],
+            CRS.from_epsg(32633),
+        )
+    with pytest.raises(SceneError, match=r"ground control points.*warp it"):
+        vectorise(raster, folder / "land.gpkg")
+
+
+def test_a_missing_raster(folder):
+    with pytest.raises(SceneError, match="there is no file"):
+        vectorise(folder / "no.tif", folder / "land.gpkg")
+
+
+# --- failures
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_failure_leaves_what_was_there(make_map, folder, monkeypatch, suffix, overwrite):
+    monkeypatch.setattr(polygons, "_VERTICES_PER_BATCH", 10)
+    monkeypatch.setattr(layers, "_BATCH", 1)
+    out = folder / f"land{suffix}"
+    if overwrite:
+        vectorise(make_map(), out)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def stop(done, total):
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vectorise(make_map(), out, overwrite=overwrite, on_progress=stop)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_a_damaged_raster_is_no_empty_layer(make_map, folder):
+    """rasterio says nothing when GDAL stops polygonising."""
+    raster = make_map(np.random.default_rng(0).integers(0, 5, (600, 300), dtype=np.uint8))
+    content = bytearray(raster.read_bytes())
+    quarter = len(content) // 4
+    content[quarter : 3 * quarter] = bytes(2 * quarter)
+    raster.write_bytes(content)
+    with pytest.raises(SceneError, match="cannot be read; the file is damaged"):
+        vectorise(raster, folder / "land.gpkg")
+    assert names(folder) == []
+
+
+def test_an_output_that_cannot_be_written(make_map, folder, monkeypatch):
+    def fail(*args, **kwargs):
+        raise layers.DataSourceError("disk full")
+
+    monkeypatch.setattr(layers, "write", fail)
+    with pytest.raises(OutputError, match=r"land\.gpkg cannot be written: disk full"):
+        vectorise(make_map(), folder / "land.gpkg")
+    assert names(folder) == []
+
+
+def test_a_folder_with_odd_letters(make_map, tmp_path):
+    odd = tmp_path / "ä [1] b"
+    odd.mkdir()
+    raster = shutil.copy(make_map(), odd / "map.tif")
+    vectorise(raster, odd / "land.gpkg")
+    assert names(odd) == ["land.gpkg", "map.tif"]
