@@ -1,4 +1,4 @@
-"""Seconds of ``rsseg --help`` and ``rsseg predict --help``, beside a bare Python and ``import torch``.
+"""Seconds until ``rsseg --help`` is there, beside a bare Python and ``import torch``.
 
 Each is the fastest of ten processes.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -58,19 +59,21 @@ def command(
     **choices: Any,
 ) -> None:
     """Write the land-cover map of SCENE as a GeoTIFF on the scene's grid."""
+    began = time.perf_counter()
     from rsseg.prediction import predict
 
     options = _options(**choices)
     if dry_run:
         text, data = _dry_run(scene, model, options)
+        helpers.note(tuple(data["notes"]), quiet=quiet)
         helpers.report(text, data, quiet=quiet, as_json=as_json)
         return
     if polygons:
-        from rsseg.vectorise import require_writable
-
-        require_writable(polygons, overwrite=options.overwrite)
+        _require_polygons(scene, polygons, overwrite=options.overwrite)
     with helpers.progress("predicting", quiet=quiet) as on_progress:
+        imports = time.perf_counter() - began
         result = predict(scene, out, bundle=model, options=options, on_progress=on_progress)
+    result = result.after(imports)
     helpers.note(result.notes, quiet=quiet)
     data = result.to_json()
     text = (
@@ -98,6 +101,18 @@ def _options(bands: str | None, overlap: str | None, memory: str | None, **rest:
         memory=None if memory is None else parse_bytes(memory),
         **rest,
     )
+
+
+def _require_polygons(scene: str, polygons: str, *, overwrite: bool) -> None:
+    """Refuse at once what could not be vectorised after the whole prediction."""
+    from rsseg.geo.grid import Grid
+    from rsseg.geo.scene import open_raster
+    from rsseg.vectorise import require_writable
+    from rsseg.vectorise.measure import Measure
+
+    require_writable(polygons, overwrite=overwrite)
+    with open_raster(scene) as dataset:
+        Measure(Grid.of(dataset), scene)
 
 
 def _dry_run(scene: str, model: str | None, options: Any) -> tuple[str, dict[str, Any]]:

@@ -11,8 +11,11 @@ from . import helpers
 @click.argument("recipe")
 @click.option("--out", required=True, help="Run folder to write.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @helpers.output_options
-def command(recipe: str, out: str, settings: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+def command(
+    recipe: str, out: str, settings: tuple[str, ...], resume: bool, quiet: bool, as_json: bool
+) -> None:
     """Train by RECIPE, a YAML file or the name of a shipped one (landcover)."""
     from importlib.util import find_spec
 
@@ -23,9 +26,11 @@ def command(recipe: str, out: str, settings: tuple[str, ...], quiet: bool, as_js
             raise MissingExtra(package, "train")
     from rsseg.training import read_recipe, train
 
-    result = train(read_recipe(recipe, settings), out)
+    result = train(read_recipe(recipe, settings), out, resume)
     rows = {name: row["iou"] for name, row in result.scores["classes"].items()}
-    text = f"{result.model}: mIoU {result.scores['miou']:.3f} after {result.seconds:.0f} s\n"
+    miou = result.scores["miou"]
+    score = "no score" if miou is None else f"mIoU {miou:.3f}"
+    text = f"{result.model}: {score} after {result.seconds:.0f} s\n"
     text += ", ".join(f"{name} {iou:.3f}" for name, iou in rows.items() if iou is not None)
     data = {"model": str(result.model), "seconds": result.seconds, "scores": result.scores}
     helpers.report(text, data, quiet=quiet, as_json=as_json)

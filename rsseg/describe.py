@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from rsseg.bundle import read_bundle
+from rsseg.errors import SceneError
 from rsseg.geo.class_raster import count_codes, is_class_raster, read_legend
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene, open_raster
@@ -21,7 +23,8 @@ def describe(path: str | Path) -> dict[str, Any]:
 
     Raises:
         BundleError: If a ``.safetensors`` file is not a model of rsseg.
-        SceneError: If anything else is not a raster.
+        SceneError: If anything else is not a raster, or a class raster is damaged.
+        LegendError: If the classes of a class raster contradict each other.
     """
     if Path(path).suffix == ".safetensors":
         return _model(path)
@@ -64,7 +67,13 @@ def _grid(grid: Grid) -> dict[str, Any]:
 
 
 def _classes(dataset: DatasetReader) -> dict[str, Any]:
-    counts = count_codes(Path(dataset.name))
+    try:
+        counts = count_codes(Path(dataset.name))
+    except RasterioError as error:
+        raise SceneError(
+            f"{dataset.name} cannot be read",
+            remedy="the file is damaged or incomplete, copy or download it again",
+        ) from error
     nodata = NODATA if dataset.nodata is None else int(dataset.nodata)
     classified = int(counts.sum() - counts[nodata])
     legend = read_legend(dataset)

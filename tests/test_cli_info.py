@@ -13,13 +13,13 @@ import pytest
 import rasterio
 from affine import Affine
 from click.testing import CliRunner, Result
-from rsseg_cli.main import main
 
 from rsseg.bundle import read_bundle
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import LAND_COVER
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg_cli.main import main
 
 GRID = Grid(20, 30, Affine(10, 0, 500_000, 0, -10, 5_000_000), rasterio.CRS.from_epsg(32631))
 
@@ -145,14 +145,24 @@ def test_what_is_none_of_them_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_map_is_refused(tmp_path: Path) -> None:
-    """Cut off, it still opens, with its legend; its pixels cannot all be counted."""
+    """It opens, with its legend, but its pixels cannot all be counted."""
     grid = Grid(600, 600, GRID.transform, GRID.crs)
     codes = np.random.default_rng(0).integers(0, 5, (1, 600, 600), np.uint8)
     path = tmp_path / "map.tif"
     write_raster(path, codes, grid, nodata=255, legend=LAND_COVER)
-    path.write_bytes(path.read_bytes()[:-20_000])
+    content = bytearray(path.read_bytes())
+    content[40_000:60_000] = bytes(20_000)
+    path.write_bytes(content)
     result = info(path)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: ")
-    assert len(result.stderr.splitlines()) == 1, result.exception
-    assert str(path) in result.stderr
+    assert result.stderr.startswith(f"Error: {path} cannot be read; the file is damaged")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_damaged_legend_is_refused(land_cover: Path) -> None:
+    for damage in ("not JSON", "[{}]", "7", "[]"):
+        with rasterio.open(land_cover, "r+") as dataset:
+            dataset.update_tags(RSSEG_LEGEND=damage)
+        result = info(land_cover)
+        assert (result.exit_code, result.stdout) == (1, ""), damage
+        assert len(result.stderr.splitlines()) == 1, result.exception

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from rsseg_cli.main import main
 
 from rsseg import __version__
 from rsseg.errors import SceneError
+from rsseg_cli.main import main
 
 HEAVY = ["torch", "rasterio", "numpy", "openvino", "lightning", "pydantic", "yaml", "rich"]
 CALLS = [["--help"], ["--version"], *([name, "--help"] for name in sorted(main.commands))]

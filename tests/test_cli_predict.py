@@ -14,12 +14,12 @@ import pytest
 import rasterio
 import rasterio.shutil
 from click.testing import CliRunner, Result
-from rsseg_cli.main import main
 
 from rsseg.legend import LAND_COVER
 from rsseg.prediction import PredictOptions, pipeline
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import BLENDS, ENGINES, PRECISIONS
+from rsseg_cli.main import main
 
 KEYS = {
     *("out", "width", "height", "classes", "nodata_pixels", "windows", "seconds"),
@@ -186,19 +186,25 @@ SCENES: dict[str, tuple[Callable[[Any], Path], str]] = {
 
 
 @pytest.mark.parametrize("kind", SCENES)
-def test_bad_scenes(make_scene: Any, run: Predict, tmp_path: Path, kind: str) -> None:
+def test_bad_scenes(
+    make_scene: Any, run: Predict, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     make, words = SCENES[kind]
     scene = make(make_scene)
     before = names(tmp_path)
     for polygons in ((), ("--polygons", tmp_path / "map.gpkg")):
         assert refused(run(scene, *polygons), words, str(scene))
         assert names(tmp_path) == before
+    assert capfd.readouterr().err == "", "GDAL has spoken past Python"
 
 
-def test_the_corrupt_scene_of_rasterio(real_data: Path, run: Predict, tmp_path: Path) -> None:
+def test_the_corrupt_scene_of_rasterio(
+    real_data: Path, run: Predict, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     scene = real_data / "geotiff" / "rasterio" / "corrupt.tif"
     assert refused(run(scene), str(scene))
     assert names(tmp_path) == []
+    assert capfd.readouterr().err == "", "GDAL has spoken past Python"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +251,14 @@ def test_outputs_that_are_there_are_kept(make_scene: Any, run: Predict, out: Pat
     assert out.read_bytes() == layer.read_bytes() == b"precious"
     assert run(scene, "--polygons", layer, "--overwrite").exit_code == 0
     assert b"precious" not in (out.read_bytes(), layer.read_bytes())
+
+
+def test_polygons_that_cannot_be_are_refused_before_the_map(
+    make_scene: Any, run: Predict, tmp_path: Path
+) -> None:
+    scene = make_scene(crs=None)
+    assert refused(run(scene, "--polygons", tmp_path / "map.gpkg"), "no place on the ground")
+    assert names(tmp_path) == ["scene.tif"]
 
 
 def test_the_scene_is_kept(make_scene: Any, run: Predict) -> None:

@@ -11,11 +11,11 @@ import pytest
 from affine import Affine
 from click.testing import CliRunner
 from rasterio.crs import CRS
-from rsseg_cli.main import main
 
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import LAND_COVER, NODATA
+from rsseg_cli.main import main
 
 
 @pytest.fixture

@@ -93,15 +93,17 @@ def read_catalogue(path: str | Path) -> Catalogue:
     path = Path(path)
     if not path.is_file():
         raise CatalogueError(f"there is no catalogue {path}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            raise CatalogueError(
-                f"{path} lacks the columns {', '.join(missing)}", expected=", ".join(COLUMNS)
-            )
-        rows = [_row(path, number, row) for number, row in enumerate(reader, 2)]
-    return Catalogue(tuple(rows))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CatalogueError(f"{path} is not a text in UTF-8", expected="a CSV") from error
+    reader = csv.DictReader(lines)
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+    if missing:
+        raise CatalogueError(
+            f"{path} lacks the columns {', '.join(missing)}", expected=", ".join(COLUMNS)
+        )
+    return Catalogue(tuple(_row(path, number, row) for number, row in enumerate(reader, 2)))
 
 
 def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:

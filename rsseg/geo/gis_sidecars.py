@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
-from rsseg.replacing import replacing
+from rsseg.errors import OutputError
 from rsseg.legend import Legend
+from rsseg.replacing import replacing
 
 _COLUMNS = (
     ("Value", 0, 5),
@@ -35,6 +36,9 @@ def write_sidecars(raster: str | Path, legend: Legend, counts: Mapping[int, int]
         raster: The finished class raster.
         legend: Its classes.
         counts: Pixels by file code.
+
+    Raises:
+        OutputError: If a file cannot be written.
     """
     raster = Path(raster)
     _write(raster.with_name(raster.name + ".aux.xml"), _auxiliary(legend, counts))
@@ -87,5 +91,8 @@ def _style(legend: Legend) -> xml.Element:
 
 def _write(path: Path, root: xml.Element) -> None:
     xml.indent(root)
-    with replacing(path) as unfinished:
-        xml.ElementTree(root).write(unfinished, encoding="utf-8")
+    try:
+        with replacing(path) as unfinished:
+            xml.ElementTree(root).write(unfinished, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error

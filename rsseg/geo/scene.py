@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from rsseg.errors import BandError, SceneError
 from rsseg.geo.grid import Grid
+from rsseg.geo.quiet import quietly
 from rsseg.geo.tiling import inner_part
 
 _COLOUR_NAMES = {
@@ -50,7 +50,10 @@ class Scene:
             self.grid = Grid.of(self._dataset)
             self.bands = _choose(self._dataset, bands, self.path)
             self.dtype = _dtype(self._dataset, self.bands, self.path)
-            self._all_valid = self._flags() == {MaskFlags.all_valid} and self.dtype.kind != "f"
+            with quietly():
+                flags = self._dataset.mask_flag_enums
+            self._flags = {flag for band in self.bands for flag in flags[band - 1]}
+            self._all_valid = self._flags == {MaskFlags.all_valid} and self.dtype.kind != "f"
         except BaseException:
             self._dataset.close()
             raise
@@ -88,7 +91,8 @@ class Scene:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Pixels and validity of a window, which may reach beyond the scene.
 
-        What lies beyond the scene is filled by (repeated) reflection and is invalid.
+        What lies beyond the scene is invalid, and filled by (repeated) reflection of the part of
+        the window inside it.
 
         Args:
             window: Whole pixels.
@@ -124,16 +128,13 @@ class Scene:
             valid = np.pad(valid, part.pads, constant_values=False)
         return pixels, valid
 
-    def _flags(self) -> set[MaskFlags]:
-        flags = self._dataset.mask_flag_enums
-        return {flag for band in self.bands for flag in flags[band - 1]}
-
     def _valid(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[np.bool_]:
         if self._all_valid:
             return np.ones(pixels.shape[1:], dtype=np.bool_)
         shape = pixels.shape[1:]
-        if MaskFlags.per_dataset in self._flags():
-            valid = self._dataset.dataset_mask(window=window, out_shape=shape) > 0
+        if MaskFlags.per_dataset in self._flags:
+            with quietly():
+                valid = self._dataset.dataset_mask(window=window, out_shape=shape) > 0
         else:
             masks = self._dataset.read_masks(
                 self.bands, window=window, out_shape=(len(self.bands), *shape)
@@ -151,8 +152,7 @@ def open_raster(path: str | Path) -> DatasetReader:
         SceneError: If there is no such file or GDAL cannot read it.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with quietly():
             return rasterio.open(path)
     except RasterioIOError as error:
         local = "://" not in str(path) and not str(path).startswith("/vsi")
@@ -182,7 +182,7 @@ def _choose(
         )
     chosen = []
     for band in wanted:
-        if isinstance(band, str) and not band.isdigit():
+        if isinstance(band, str) and not band.isdecimal():
             if band.lower() not in names:
                 raise BandError(f"{path} has no band '{band}'", got=", ".join(names))
             chosen.append(names.index(band.lower()) + 1)

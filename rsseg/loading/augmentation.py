@@ -62,14 +62,21 @@ class Augmentation:
 
 
 def augmenter(options: Augmentation) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """A function from 8-bit RGB ``(3, h, w)`` and labels ``(h, w)`` to changed ones, same shapes.
+    """A function from pixels ``(B, s, s)`` and labels ``(s, s)`` to changed ones.
 
-    It draws from torch's global generator.
+    It draws from torch's global generator. Changes of tone and colour are for 8-bit RGB: it raises
+    `OptionError` for others, unless the options have only changes of place.
     """
     both = v2.Compose(_geometric(options))
-    image_only = v2.Compose(_photometric(options))
+    photometric = _photometric(options)
+    image_only = v2.Compose([v2.Identity(), *photometric])
 
     def change(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        if photometric and (image.dtype != torch.uint8 or len(image) != 3):
+            raise OptionError(
+                "changes of tone and colour need 8-bit RGB pixels",
+                got=f"{len(image)} bands of {image.dtype}",
+            )
         pair = both(tv_tensors.Image(image), tv_tensors.Mask(label))
         if options.flip:
             turns = int(torch.randint(4, ()))
@@ -94,12 +101,12 @@ def _geometric(options: Augmentation) -> list[v2.Transform]:
 
 
 def _photometric(options: Augmentation) -> list[v2.Transform]:
-    steps: list[v2.Transform] = [v2.Identity()]
+    steps: list[v2.Transform] = []
     if options.gamma > 1 or options.channel_gain:
         steps.append(ToneCurve(options.gamma, options.channel_gain))
-    steps.append(
-        v2.ColorJitter(options.brightness, options.contrast, options.saturation, options.hue)
-    )
+    jitter = (options.brightness, options.contrast, options.saturation, options.hue)
+    if any(jitter):
+        steps.append(v2.ColorJitter(*jitter))
     if options.grey:
         steps.append(v2.RandomGrayscale(options.grey))
     if options.blur:

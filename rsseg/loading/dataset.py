@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -38,6 +39,8 @@ class WindowDataset(Dataset[Sample]):
         sampler: Which windows.
         legend: Classes of the labels.
         bands: Bands to read, see `Scene`; all if None.
+        fill: Value per band in place of invalid pixels, as prediction fills them; None keeps
+            what the file has there.
         transform: Augmentation of image and label together.
         seed: Seed of the transform's random numbers.
 
@@ -52,11 +55,12 @@ class WindowDataset(Dataset[Sample]):
         *,
         legend: Legend,
         bands: tuple[int | str, ...] | None = None,
+        fill: npt.NDArray[np.float64] | None = None,
         transform: Transform | None = None,
         seed: int = 0,
     ) -> None:
         self.catalogue, self.sampler, self.legend = catalogue, sampler, legend
-        self.bands, self.transform, self.seed = bands, transform, seed
+        self.bands, self.fill, self.transform, self.seed = bands, fill, transform, seed
         grids = [scene.grid() for scene in catalogue]
         self._places: list[Place] = list(
             sampler.places([(grid.height, grid.width) for grid in grids])
@@ -76,7 +80,7 @@ class WindowDataset(Dataset[Sample]):
         number, window = self._places[index]
         scene, labels = self._files(number)
         shape = (self.sampler.size, self.sampler.size)
-        pixels, valid = scene.read(window, shape)
+        pixels, valid = scene.read(window, shape, self.fill)
         indices = labels.read(window, shape)
         indices[~valid] = NODATA
         image = torch.from_numpy(np.ascontiguousarray(pixels))

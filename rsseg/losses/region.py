@@ -11,7 +11,8 @@ from rsseg.legend import NODATA
 class LovaszSoftmaxLoss(nn.Module):
     """The Lovasz extension of 1 - mean IoU (Berman, Triki and Blaschko 2018, Algorithm 1).
 
-    The mean is over the classes present in the labels of the whole batch.
+    The mean is over the classes present in the labels of the whole batch. All classes are sorted
+    in one call, which runs on all cores.
 
     Args:
         ignore_index: Label of pixels that do not count.
@@ -23,26 +24,26 @@ class LovaszSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss in float32; 0 with a graph if no pixel is labelled."""
-        labelled = labels != self.ignore_index
-        scores = logits.float().softmax(dim=1).movedim(1, -1)[labelled]
-        truth = labels[labelled]
-        if truth.numel() == 0:
+        labelled = (labels != self.ignore_index).flatten()
+        present = torch.unique(labels.flatten()[labelled])
+        if present.numel() == 0:
             return logits.float().sum() * 0
-        losses = [
-            _class_loss(scores[:, index], truth == index) for index in torch.unique(truth).tolist()
-        ]
-        return torch.stack(losses).mean()
-
-
-def _class_loss(scores: Tensor, member: Tensor) -> Tensor:
-    """Loss of one class from its probabilities ``(P,)`` and its pixels ``(P,)``."""
-    errors, order = (member.float() - scores).abs().sort(descending=True)
-    return errors @ _jaccard_steps(member[order])
+        scores = logits.float().softmax(dim=1).movedim(1, 0).flatten(1)[present]
+        member = labels.flatten() == present[:, None]
+        # An unlabelled pixel has no error, so it comes last and weighs nothing.
+        errors = (member.float() - scores).abs() * labelled
+        errors, order = errors.sort(dim=1, descending=True)
+        return (errors * _jaccard_steps(member.gather(1, order))).sum(dim=1).mean()
 
 
 def _jaccard_steps(member: Tensor) -> Tensor:
-    """How much the Jaccard loss grows with each pixel, in order of descending error."""
-    hits = member.double().cumsum(0)
-    others = (~member).double().cumsum(0)
-    jaccard = 1 - (hits[-1] - hits) / (hits[-1] + others)
-    return jaccard.diff(prepend=jaccard.new_zeros(1)).float()
+    """How much each class's Jaccard loss grows with each pixel, by descending error.
+
+    Args:
+        member: Whether the pixels are of the class, in order, ``(K, P)``.
+    """
+    hits = member.cumsum(1)
+    ranks = torch.arange(1, member.shape[1] + 1, device=member.device)
+    total = hits[:, -1:]
+    jaccard = 1 - (total - hits).double() / (total + ranks - hits)
+    return jaccard.diff(dim=1, prepend=jaccard.new_zeros(len(member), 1)).float()

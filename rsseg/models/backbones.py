@@ -76,7 +76,8 @@ def _features(name: str, bands: int, output_stride: int, weights: str | None) ->
 
 def _require_tensors(body: nn.Module, weights: str) -> None:
     """Check that a file has all of the encoder's tensors: timm keeps silent where it has none."""
+    needed = {name for name in body.state_dict() if not name.endswith("num_batches_tracked")}
     with safe_open(weights, framework="pt") as file:
-        missing = sorted(body.state_dict().keys() - set(file.keys()))
+        missing = sorted(needed - set(file.keys()))
     if missing:
         raise RuntimeError(f"{missing[0]} is missing")

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsseg.errors import OptionError
 from rsseg.models.backbones import Backbone
 from rsseg.models.blocks import ASPP, SqueezeExcitation, conv_bn_relu
 
 _WIDTH = 256
 _SHALLOW_WIDTH = 48
+_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+"""Dilations of the ASPP by output stride."""
 
 
 class MSTDeepLabV3Plus(nn.Module):
@@ -30,6 +33,9 @@ class MSTDeepLabV3Plus(nn.Module):
         bands: Input channels.
         weights: Start of the encoder, see `rsseg.models.create`.
         output_stride: 16 as in the paper, or 8 (dilations double).
+
+    Raises:
+        OptionError: If the output stride is another.
     """
 
     def __init__(
@@ -41,11 +47,12 @@ class MSTDeepLabV3Plus(nn.Module):
         output_stride: int = 16,
     ) -> None:
         super().__init__()
-        rates = (6, 12, 18) if output_stride == 16 else (12, 24, 36)
+        if output_stride not in _RATES:
+            raise OptionError("unusable output stride", expected="16 or 8", got=output_stride)
         self.encoder = Backbone(
             "mobilenetv2_100", bands=bands, output_stride=output_stride, weights=weights
         )
-        self.aspp = ASPP(self.encoder.deep_channels, rates, width=_WIDTH, bias=True)
+        self.aspp = ASPP(self.encoder.deep_channels, _RATES[output_stride], width=_WIDTH, bias=True)
         self.attention = SqueezeExcitation(self.aspp.channels, reduction=16)
         self.merge = conv_bn_relu(self.aspp.channels, _WIDTH, bias=True)
         self.shallow = conv_bn_relu(self.encoder.shallow_channels, _SHALLOW_WIDTH, bias=True)

@@ -8,10 +8,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from rsseg.bundle import HEADER_KEY, Bundle, read_bundle
-from rsseg.errors import BundleError
+from rsseg.errors import BundleError, OptionError
 from rsseg.replacing import replacing
 
 
@@ -22,16 +22,14 @@ def save(path: str | Path, network: nn.Module, bundle: Bundle, *, half: bool = F
         path: Target, ``.safetensors``.
         network: The network the bundle describes.
         bundle: Goes into the header.
-        half: Store floating-point tensors in 16 bits; `load` widens them again.
+        half: Store floating-point tensors in 16 bits where their values fit; `load` widens them
+            again.
     """
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     if half:
-        tensors = {
-            name: value.half() if value.is_floating_point() else value
-            for name, value in tensors.items()
-        }
+        tensors = {name: _halved(value) for name, value in tensors.items()}
     data = to_bytes(tensors, metadata={HEADER_KEY: bundle.to_json()})
     with replacing(path) as unfinished:
         unfinished.write_bytes(data)
@@ -46,12 +44,15 @@ def load(path: str | Path) -> tuple[nn.Module, Bundle]:
     from rsseg.models import create
 
     bundle = read_bundle(path)
-    network = create(
-        bundle.architecture,
-        classes=len(bundle.legend),
-        bands=len(bundle.bands),
-        **bundle.options,
-    )
+    try:
+        network = create(
+            bundle.architecture,
+            classes=len(bundle.legend),
+            bands=len(bundle.bands),
+            **bundle.options,
+        )
+    except OptionError as error:
+        raise BundleError(f"the network of {path} cannot be built: {error}") from error
     try:
         tensors = load_file(str(path))
         network.load_state_dict(
@@ -62,3 +63,11 @@ def load(path: str | Path) -> tuple[nn.Module, Bundle]:
             f"the weights in {path} do not fit {bundle.architecture}: {error}"
         ) from error
     return network.eval(), bundle
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """The tensor in 16 bits, unless it has no fraction or a value is too large for them."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if bool(half.isfinite().all()) else tensor

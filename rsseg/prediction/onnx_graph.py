@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rsseg import __version__
 from rsseg.errors import BundleError, MissingExtra, OutputError
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -29,7 +30,7 @@ def onnx_graph(model: Path) -> Path:
     """
     if model.resolve() == EMBEDDED_MODEL.resolve():
         return EMBEDDED_MODEL.with_suffix(".onnx")
-    cached = cache_folder() / "onnx" / f"{file_hash(model)}.onnx"
+    cached = cache_folder() / "onnx" / f"{file_hash(model)}-{__version__}.onnx"
     if cached.is_file():
         return cached
     for package in ("torch", "onnxscript"):

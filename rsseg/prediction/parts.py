@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.errors import OutputError, PlanChanged
-from rsseg.geo.class_raster import Strip, count_codes, write_strip
-from rsseg.replacing import replacing
+from rsseg.geo.class_raster import count_codes
+from rsseg.geo.strips import Strip, write_strip
 from rsseg.geo.tiling import Shard
+from rsseg.replacing import replacing
 
 
 class Parts:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rsseg import __version__
 from rsseg.bundle import Bundle
 from rsseg.errors import BandError, OptionError
 from rsseg.geo.grid import Grid
@@ -111,6 +112,7 @@ class Plan:
     def journal(self) -> dict[str, Any]:
         """All that decides the bytes of the output, in plain types."""
         return {
+            "rsseg": __version__,
             "scene": _fingerprint(self.scene),
             "grid": str(self.grid),
             "transform": list(self.grid.transform)[:6],
@@ -132,7 +134,7 @@ class Plan:
         tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in kept}
         return tags | {
             "RSSEG_ARCHITECTURE": self.bundle.architecture,
-            "RSSEG_SCENE": Path(self.scene).name,
+            "RSSEG_SCENE": Path(self.scene.split("?")[0]).name,
         }
 
 

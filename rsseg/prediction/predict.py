@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from rsseg.bundle import Bundle, read_bundle
 from rsseg.errors import OptionError, OutputError
-from rsseg.geo.class_raster import assemble
 from rsseg.geo.scene import gdal_cache
+from rsseg.geo.strips import assemble
 from rsseg.legend import NODATA
 from rsseg.prediction import pipeline
 from rsseg.prediction.engine import Engine, make_engine
@@ -39,7 +39,7 @@ class PredictResult:
         nodata_pixels: Pixels without a class.
         windows: Windows of the scene.
         seconds: Wall time of all.
-        startup_seconds: Planning and loading the engine.
+        startup_seconds: Planning and loading the engine; on the command line imports as well.
         pipeline_seconds: From the first read to the last strip on disk.
         forward_seconds: The engine busy within that.
         finish_seconds: Joining the strips, overviews and sidecars.
@@ -73,6 +73,16 @@ class PredictResult:
         """All fields in plain types."""
         return asdict(self)
 
+    def after(self, seconds: float) -> PredictResult:
+        """The same with so many seconds of start-up before it, such as imports."""
+        whole = self.seconds + seconds
+        return replace(
+            self,
+            seconds=whole,
+            startup_seconds=self.startup_seconds + seconds,
+            mpx_per_s=self.mpx_per_s * self.seconds / whole,
+        )
+
 
 def plan(
     scene: str | Path,
@@ -105,7 +115,8 @@ def predict(
         out: GeoTIFF to write.
         bundle: A model file; None for the embedded model; a Bundle together with ``network``.
         network: A module of the caller's that maps normalised ``(N, B, h, w)`` float32 images
-            to logits ``(N, K, h, w)``; it runs in fp32 unless the options say otherwise.
+            to logits ``(N, K, h, w)``; it runs in fp32 unless the options say otherwise, and is
+            put into evaluation mode and onto the device.
         options: Window, overlap, blending, engine and so on.
         on_progress: Called with windows done and windows in all.
 
@@ -128,17 +139,11 @@ def predict(
         with gdal_cache(work.gdal_cache):
             timing = pipeline.run(work, engine, parts, on_progress)
             finishing = time.perf_counter()
-            counts = sum(
-                (parts.count(shard) for shard in work.shards), start=np.zeros(256, np.int64)
-            )
-            pixels = {code: int(count) for code, count in enumerate(counts)}
-            strips = [parts.strip(shard) for shard in work.shards]
-            assemble(strips, out, work.grid, work.bundle.legend, pixels, work.tags())
+            pixels = _finish(work, parts, out)
     except BaseException as error:
         if parts.keep_if_useful():
             error.add_note(f"finished strips are kept in {parts.folder}: the same command goes on")
         raise
-    parts.remove()
     ended = time.perf_counter()
     return PredictResult(
         out=str(out),
@@ -181,6 +186,16 @@ def expected_seconds(work: Plan, engine: Engine) -> float:
     began = time.perf_counter()
     engine.to_host(engine(window))
     return (time.perf_counter() - began) * len(work.tiling)
+
+
+def _finish(work: Plan, parts: Parts, out: Path) -> dict[int, int]:
+    """Make the output of the finished strips, and remove them; pixels by file code."""
+    counts = sum((parts.count(shard) for shard in work.shards), start=np.zeros(256, np.int64))
+    pixels = {code: int(count) for code, count in enumerate(counts)}
+    strips = [parts.strip(shard) for shard in work.shards]
+    assemble(strips, out, work.grid, work.bundle.legend, pixels, work.tags())
+    parts.remove()
+    return pixels
 
 
 def _resolve(

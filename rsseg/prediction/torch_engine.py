@@ -82,7 +82,9 @@ class TorchEngine:
         if self.device != "cpu":
             images = images.contiguous(memory_format=torch.channels_last)
         kind, dtype = torch.device(self.device).type, _AUTOCAST.get(self.precision)
-        with torch.autocast(kind, dtype, enabled=dtype is not None):
+        # fp32 is to mean fp32, and a rerun the same bytes
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with exact, torch.autocast(kind, dtype, enabled=dtype is not None):
             logits: Tensor = self._network(images)
         return logits.float().softmax(dim=1)[:count]
 
@@ -91,7 +93,9 @@ class TorchEngine:
         try:
             scores = self(np.zeros((1, bands, window, window), np.uint8))
         except RuntimeError as error:
-            raise BundleError(f"the network does not take {bands} bands: {error}") from error
+            raise BundleError(
+                f"the network fails on {bands} bands of {window} pixels: {error}"
+            ) from error
         expected = (1, self._classes, window, window)
         if tuple(scores.shape) != expected:
             raise BundleError(

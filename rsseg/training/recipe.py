@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rsseg.errors import RecipeError
+from rsseg.errors import RecipeError, RssegError
 from rsseg.legend import Legend
 from rsseg.loading import Augmentation
 from rsseg.normalise import Normalisation
@@ -109,6 +109,16 @@ class Recipe(_Section):
     schedule: Schedule = Schedule()
     trainer: Trainer
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        try:
+            normalised, _ = len(self.normalisation), self.legend
+        except RssegError as error:
+            raise ValueError(str(error)) from error
+        if normalised != len(self.data.bands):
+            raise ValueError(f"{len(self.data.bands)} bands, but {normalised} normalised ones")
+        return self
+
     @property
     def legend(self) -> Legend:
         """Classes of the labels."""
@@ -139,9 +149,11 @@ def read_recipe(path: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"there is no recipe {path}", expected=f"a file or {', '.join(names)}")
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path} is not a recipe", expected="sections of keys and values")
         for setting in settings:
             _change(values, setting)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     try:
         return Recipe.model_validate(values)
@@ -166,7 +178,7 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place}: {problem['msg']}"
+        return f"{place}: {problem['msg']}" if place else problem["msg"]
     near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
     return f"unknown key {place}" + (f"; did you mean {near[0]}?" if near else "")
 

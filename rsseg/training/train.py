@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 import lightning
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from rsseg import __version__
 from rsseg.bundle import Bundle
 from rsseg.data.catalogue import Catalogue, read_catalogue
 from rsseg.data.samplers import GridWindows, RandomWindows
-from rsseg.errors import OutputError
+from rsseg.errors import OutputError, RecipeError
 from rsseg.loading import WindowDataset, augmenter
 from rsseg.models import load, save
 from rsseg.training.recipe import Recipe
@@ -28,6 +28,7 @@ from rsseg.training.validation import validate
 
 _PLACES: Any = {"data": {"catalogue", "attribution", "licence"}, "model": {"weights"}}
 """What a model file does not say of its recipe: paths, and what it says elsewhere."""
+_LAST = "last.ckpt"
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -46,37 +47,42 @@ class TrainingResult:
     seconds: float
 
 
-def train(recipe: Recipe, out: str | Path) -> TrainingResult:
+def train(recipe: Recipe, out: str | Path, resume: bool = False) -> TrainingResult:
     """Train by a recipe and keep the weights that scored best on the validation split.
 
     Args:
         recipe: The whole run.
         out: Run folder, made if missing: ``recipe.yaml``, ``metrics.csv``, ``last.ckpt``,
             ``best.safetensors``.
+        resume: Go on from ``last.ckpt``, which is written at each validation, with the windows
+            that come next; the figures until then move to ``metrics.until_STEP.csv``.
 
     Raises:
-        OutputError: If the run folder already holds a run.
+        OutputError: If the run folder already holds a run, or none to go on with.
+        RecipeError: If the run to go on with had another recipe.
         CatalogueError: If the catalogue is wrong.
     """
     out = Path(out)
-    if (out / "recipe.yaml").exists():
-        raise OutputError(f"{out} already holds a run", remedy="name another folder by --out")
+    done = _steps_done(recipe, out, resume=resume)
     catalogue = read_catalogue(recipe.data.catalogue)
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-
     lightning.seed_everything(recipe.trainer.seed, verbose=False)
     task = SegmentationTask(recipe)
+    loaders = _training_loader(recipe, training, done), _loader(recipe, validation)
+
+    out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
+    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
+    if done:
+        (out / "metrics.csv").rename(out / f"metrics.until_{done}.csv")
     best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max", save_last=True)
-    start = time.perf_counter()
+    timer = Timer()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(recipe, out, best)
-        trainer.fit(task, _training_loader(recipe, training), _loader(recipe, validation))
-    seconds = time.perf_counter() - start
+        trainer = _trainer(recipe, out, best, timer)
+        trainer.fit(task, *loaders, ckpt_path=out / _LAST if done else None, weights_only=True)
+    seconds = timer.time_elapsed()
 
     chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     task.load_state_dict(chosen["state_dict"])
@@ -87,6 +93,22 @@ def train(recipe: Recipe, out: str | Path) -> TrainingResult:
     scores = validate(network, bundle, validation)
     save(model, network, replace(bundle, scores=scores), half=True)
     return TrainingResult(model, scores, seconds)
+
+
+def _steps_done(recipe: Recipe, out: Path, *, resume: bool) -> int:
+    """Steps of the run to go on with, 0 for a new one."""
+    if not resume:
+        if (out / "recipe.yaml").exists():
+            raise OutputError(
+                f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
+            )
+        return 0
+    if not (out / _LAST).is_file():
+        raise OutputError(f"{out} holds no run to go on with", expected=f"a {_LAST} in it")
+    before = Recipe.model_validate(yaml.safe_load((out / "recipe.yaml").read_text("utf-8")))
+    if before != recipe:
+        raise RecipeError(f"the run in {out} had another recipe", expected=out / "recipe.yaml")
+    return int(torch.load(out / _LAST, weights_only=True, map_location="cpu")["global_step"])
 
 
 def _describe(recipe: Recipe, training: Catalogue, validation: Catalogue, seconds: float) -> Bundle:
@@ -115,15 +137,14 @@ def _describe(recipe: Recipe, training: Catalogue, validation: Catalogue, second
     )
 
 
-def _trainer(recipe: Recipe, out: Path, best: ModelCheckpoint) -> lightning.Trainer:
-    callbacks: list[Callback] = [best]
+def _trainer(recipe: Recipe, out: Path, *callbacks: Callback) -> lightning.Trainer:
     if recipe.trainer.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=recipe.trainer.ema, use_buffers=True))
+        callbacks += (EMAWeightAveraging(decay=recipe.trainer.ema, use_buffers=True),)
     return lightning.Trainer(
         max_steps=recipe.trainer.steps,
         val_check_interval=min(recipe.trainer.validate_every, recipe.trainer.steps),
         precision=_PRECISION[recipe.trainer.precision],  # type: ignore[arg-type]
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
         enable_model_summary=False,
@@ -132,8 +153,11 @@ def _trainer(recipe: Recipe, out: Path, best: ModelCheckpoint) -> lightning.Trai
     )
 
 
-def _training_loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
-    """The samples of the whole run as one epoch, so that each step has its own windows."""
+def _training_loader(recipe: Recipe, catalogue: Catalogue, done: int) -> DataLoader[Any]:
+    """The samples of the whole run as one epoch, so that each step has its own windows.
+
+    Those of the steps done are left out.
+    """
     data, trainer = recipe.data, recipe.trainer
     count = trainer.steps * data.batch_size
     dataset = WindowDataset(
@@ -141,11 +165,16 @@ def _training_loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
         RandomWindows(data.window, count, trainer.seed, data.scale),
         legend=recipe.legend,
         bands=data.bands,
+        fill=recipe.normalisation.raw_mean,
         transform=augmenter(data.augment),
         seed=trainer.seed,
     )
     return DataLoader(
-        dataset, data.batch_size, num_workers=data.workers, persistent_workers=data.workers > 0
+        dataset,
+        data.batch_size,
+        sampler=_Rest(count, done * data.batch_size),
+        num_workers=data.workers,
+        persistent_workers=data.workers > 0,
     )
 
 
@@ -153,6 +182,23 @@ def _loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
     """Every validation window once, at the window size of prediction."""
     window = recipe.model.window
     dataset = WindowDataset(
-        catalogue, GridWindows(window, window), legend=recipe.legend, bands=recipe.data.bands
+        catalogue,
+        GridWindows(window, window),
+        legend=recipe.legend,
+        bands=recipe.data.bands,
+        fill=recipe.normalisation.raw_mean,
     )
     return DataLoader(dataset, batch_size=1, num_workers=0)
+
+
+class _Rest(Sampler[int]):
+    """The samples of a run from one on; it is as long as the run, since Lightning counts so."""
+
+    def __init__(self, count: int, first: int) -> None:
+        self._count, self._first = count, first
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._first, self._count))
+
+    def __len__(self) -> int:
+        return self._count

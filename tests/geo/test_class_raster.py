@@ -14,18 +14,16 @@ from rasterio.enums import ColorInterp
 from rsseg.errors import LegendError, OutputError
 from rsseg.geo.class_raster import (
     LEGEND_TAG,
-    Strip,
-    assemble,
     colour_map,
     count_codes,
     is_class_raster,
     read_legend,
     write_raster,
-    write_strip,
 )
 from rsseg.geo.gis_sidecars import sidecars, write_sidecars
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import open_raster
+from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LAND_COVER, NODATA, LandClass, Legend
 
 UTM = CRS.from_epsg(32633)
@@ -279,9 +277,10 @@ from pathlib import Path
 import numpy as np
 from rasterio import Affine
 from rsseg.errors import OutputError
-from rsseg.geo.class_raster import Strip, assemble, write_raster, write_strip
+from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import open_raster
+from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LAND_COVER
 
 folder = Path(sys.argv[1])

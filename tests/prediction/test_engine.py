@@ -24,7 +24,8 @@ from rsseg.prediction.openvino_engine import OpenVINOEngine
 from rsseg.prediction.torch_engine import TorchEngine
 
 WINDOW = 96
-TYPES = ["uint8", "int8", "uint16", "int16", "int32", "uint32", "float32", "float64"]
+TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
+TYPES += ["float32", "float64"]
 
 
 def raw_windows(dtype: str, count: int = 2, side: int = WINDOW) -> np.ndarray:
@@ -208,6 +209,17 @@ def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_embedded_graph_agrees_with_the_embedded_model(embedded: Path) -> None:
     ours, reference = both(embedded, "uint8", 128)
     np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-3)
+
+
+def test_bf16_hardly_changes_the_scores(embedded: Path) -> None:
+    """Where the CPU does not compute in it, OpenVINO falls back to fp32."""
+    windows, bundle = raw_windows("uint8", side=128), read_bundle(embedded)
+    low, high = (
+        OpenVINOEngine(onnx_graph(embedded), bundle, 128, windows.dtype, precision)(windows)
+        for precision in ("bf16", "fp32")
+    )
+    assert np.abs(low - high).mean() < 0.02
+    assert (low.argmax(axis=1) == high.argmax(axis=1)).mean() > 0.95
 
 
 def test_the_embedded_model_is_small(embedded: Path) -> None:

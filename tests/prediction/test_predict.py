@@ -361,6 +361,35 @@ def test_bands_that_do_not_fit_are_refused(
     assert left(out.parent) == []
 
 
+# Real files
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NodataShadowWarning")
+def test_odd_files_at_hand(
+    real_data: Path, out: Path, make_bundle: Any, pointwise: Any, read: Any
+) -> None:
+    """Paletted, rotated, masked, without a place ...: on their grid, 255 where GDAL says so."""
+    files = sorted((real_data / "geotiff").rglob("*.tif*"))
+    assert len(files) > 30
+    refused = []
+    for path in files:
+        with rasterio.open(path) as dataset:
+            bands = range(1, min(3, dataset.count) + 1)
+            network, bundle = pointwise(bands=len(bands)), make_bundle(bands=("any",) * len(bands))
+            options = PredictOptions(tile_size=256, overwrite=True, bands=tuple(bands))
+            try:
+                predict(path, out, bundle=bundle, network=network, options=options)
+            except SceneError:
+                refused.append(path.name)
+                continue
+            valid = dataset.read_masks(list(bands)).any(axis=0)
+            valid &= np.isfinite(dataset.read(list(bands))).all(axis=0)
+            np.testing.assert_array_equal(read(out) != NODATA, valid, err_msg=str(path))
+            with rasterio.open(out) as ours:
+                assert (ours.crs, ours.transform) == (dataset.crs, dataset.transform), path
+    assert refused == ["corrupt.tif"]
+
+
 # Outputs that are there, or cannot be
 
 
@@ -598,7 +627,7 @@ class Cropped(nn.Module):
     ("network", "message"),
     [
         (nn.Conv2d(3, 5, 1), r"expected logits \(1, 4, 32, 32\), got \(1, 5, 32, 32\)"),
-        (nn.Conv2d(4, 4, 1), "does not take 3 bands"),
+        (nn.Conv2d(4, 4, 1), "fails on 3 bands"),
         (Cropped(), "does not fit its legend and window"),
     ],
 )

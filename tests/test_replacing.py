@@ -21,13 +21,18 @@ def test_success_replaces_and_leaves_nothing_else(tmp_path, name):
 def test_failure_leaves_nothing_and_keeps_the_old(tmp_path, name):
     target = tmp_path / name
     for before in ([], [target]):
-        with pytest.raises(KeyboardInterrupt), replacing(target) as unfinished:
-            unfinished.write_text("half")
-            unfinished.with_name(unfinished.name + ".aux.xml").write_text("GDAL's")
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            _interrupted(target)
         assert list(tmp_path.iterdir()) == before
         target.write_text("old")
     assert target.read_text() == "old"
+
+
+def _interrupted(target):
+    with replacing(target) as unfinished:
+        unfinished.write_text("half")
+        unfinished.with_name(unfinished.name + ".aux.xml").write_text("GDAL's")
+        raise KeyboardInterrupt
 
 
 def test_nothing_written_is_a_failure_that_keeps_the_old(tmp_path):

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.windows import Window
+
+from rsseg.data.labels import LabelRaster, decode_colours
+from rsseg.errors import LegendError, SceneError
+from rsseg.legend import NODATA, LandClass, Legend
+
+LEGEND = Legend((LandClass(7, "a", (1, 1, 1)), LandClass(2, "b", (2, 2, 2))))
+CODES = np.random.default_rng(0).choice([7, 2, NODATA], (20, 30)).astype(np.uint8)
+INDICES = np.select([CODES == 7, CODES == 2], [0, 1], NODATA)
+
+
+def _read(path, window, shape=None):
+    raster = LabelRaster(path, LEGEND)
+    try:
+        return raster.read(window, shape or (int(window.height), int(window.width)))
+    finally:
+        raster.close()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32"])
+def test_codes_become_indices_whatever_the_type(make_scene, dtype):
+    path = make_scene(pixels=CODES[None].astype(dtype))
+    indices = _read(path, Window(3, 4, 20, 10))
+    assert indices.dtype == np.uint8
+    assert np.array_equal(indices, INDICES[4:14, 3:23])
+
+
+def test_unlabelled_beyond_the_raster(make_scene):
+    indices = _read(make_scene(pixels=CODES[None]), Window(-5, -4, 40, 32))
+    expected = np.full((32, 40), NODATA)
+    expected[4:24, 5:35] = INDICES
+    assert np.array_equal(indices, expected)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_resampling_invents_no_class(make_scene, factor):
+    path = make_scene(pixels=CODES[None])
+    larger = _read(path, Window(0, 0, 30, 20), (20 * factor, 30 * factor))
+    assert np.array_equal(larger, INDICES.repeat(factor, 0).repeat(factor, 1))
+    smaller = _read(path, Window(0, 0, 30, 20), (10, 15))
+    blocks = INDICES.reshape(10, 2, 15, 2).swapaxes(1, 2).reshape(10, 15, 4)
+    assert (blocks == smaller[..., None]).any(axis=2).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "code"),
+    [("uint8", 3), ("uint16", 300), ("uint16", 255 + 256), ("int16", -1), ("int32", -500)]
+    + [("float32", 2.5), ("uint32", 2**31)],
+)
+def test_unknown_codes_are_refused_by_file_and_code(make_scene, dtype, code):
+    pixels = CODES[None].astype(dtype)
+    pixels[0, 5, 6] = code
+    path = make_scene("label.tif", pixels=pixels)
+    with pytest.raises(LegendError, match=rf"label\.tif holds the code {code}, expected \[2, 7\]"):
+        _read(path, Window(0, 0, 30, 20))
+    _read(path, Window(0, 0, 5, 5))
+
+
+def test_a_picture_is_no_label(make_scene):
+    with pytest.raises((LegendError, SceneError), match=r"picture\.tif.*band"):
+        LabelRaster(make_scene("picture.tif", bands=3), LEGEND)
+
+
+def test_missing_files_are_refused(tmp_path):
+    with pytest.raises(SceneError, match="there is no file"):
+        LabelRaster(tmp_path / "nowhere.tif", LEGEND)
+
+
+colours = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+@given(st.dictionaries(colours, st.integers(0, 255), min_size=1, max_size=6), st.randoms())
+def test_decoding_inverts_painting(codes, random):
+    listed = list(codes)
+    painted = [[random.choice(listed) for _ in range(5)] for _ in range(4)]
+    pixels = np.moveaxis(np.array(painted, np.uint8), -1, 0)
+    decoded = decode_colours(pixels, codes, "x.png")
+    assert decoded.dtype == np.uint8
+    assert decoded.tolist() == [[codes[colour] for colour in row] for row in painted]
+
+
+def test_unknown_colours_are_refused_by_place():
+    pixels = np.zeros((3, 4, 5), np.uint8)
+    pixels[:, 2, 3] = (1, 2, 3)
+    message = r"x\.png has 1 pixels .*got \(1, 2, 3\) at row 2, column 3"
+    with pytest.raises(LegendError, match=message):
+        decode_colours(pixels, {(0, 0, 0): 0}, "x.png")

@@ -1,0 +1,153 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rsseg import models
+from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
+from rsseg.errors import BundleError, CatalogueError, GridMismatch, OutputError
+from rsseg.training import Recipe, read_recipe, train
+
+CLASSES = [
+    {"code": 4, "name": "left", "colour": [255, 0, 0]},
+    {"code": 1, "name": "right", "colour": [0, 0, 255]},
+]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """Lightning leaves its seed in the environment."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+@pytest.fixture
+def recipe(make_scene, tmp_path):
+    """Two steps on two scenes with a class on either side."""
+    rows = []
+    for number, split in enumerate(("train", "val")):
+        codes = np.full((1, 40, 48), 4, np.uint8)
+        codes[:, :, 24:] = 1
+        codes[:, :3] = 255
+        image = make_scene(f"{split}.tif", height=40, width=48, seed=number)
+        label = make_scene(f"{split}_label.tif", pixels=codes)
+        rows.append(LabelledScene(image, label, split, f"town {number}"))
+    write_catalogue(tmp_path / "catalogue.csv", Catalogue(tuple(rows)))
+    return Recipe.model_validate(
+        {
+            "title": "a test",
+            "data": {
+                "catalogue": tmp_path / "catalogue.csv",
+                "classes": CLASSES,
+                "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.25] * 3},
+                "window": 32,
+                "batch_size": 2,
+                "workers": 0,
+                "augment": {"flip": True},
+                "licence": "CC0-1.0",
+            },
+            "model": {"name": "mst-deeplabv3plus", "window": 32},
+            "loss": {"name": "cl"},
+            "trainer": {"steps": 2, "validate_every": 2, "seed": 5},
+        }
+    )
+
+
+def _with(recipe, **sections):
+    values = recipe.model_dump()
+    for section, changes in sections.items():
+        values[section] |= changes
+    return Recipe.model_validate(values)
+
+
+def test_a_run_leaves_a_model_that_loads_and_a_recipe_that_reads(recipe, tmp_path):
+    out = tmp_path / "runs" / "one"
+    result = train(recipe, out)
+    assert result.model == out / "best.safetensors"
+    assert result.seconds > 0
+    network, bundle = models.load(result.model)
+    assert bundle.legend == recipe.legend
+    assert bundle.bands == ("red", "green", "blue")
+    assert bundle.normalisation == recipe.normalisation
+    assert (bundle.window, bundle.licence) == (32, "CC0-1.0")
+    assert bundle.provenance["seed"] == 5
+    assert bundle.provenance["split"].keys() >= {"train"}
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 32, 32)
+
+    assert read_recipe(out / "recipe.yaml") == recipe
+    assert (out / "last.ckpt").is_file()
+    columns = (out / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"val_miou", "val_iou_left", "val_iou_right"} <= set(columns)
+    if result.scores:
+        assert {"miou", "oa", "classes"} <= result.scores.keys()
+        assert bundle.scores["classes"].keys() == {"left", "right"}
+    assert str(tmp_path) not in bundle.to_json()  # a model file tells no folders
+
+
+def test_a_folder_with_a_run_is_refused_and_kept(recipe, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="already holds a run"):
+        train(recipe, tmp_path)
+    assert (tmp_path / "recipe.yaml").read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("sections", "error"),
+    [
+        ({"data": {"catalogue": "nowhere.csv"}}, CatalogueError),
+        ({"data": {"validation": "vall"}}, CatalogueError),
+        ({"model": {"weights": "nowhere.safetensors"}}, BundleError),
+    ],
+)
+def test_a_run_refused_at_its_start_can_be_repeated(recipe, tmp_path, sections, error):
+    for _ in range(2):
+        with pytest.raises(error):
+            train(_with(recipe, **sections), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_on_another_grid_leave_no_run(recipe, make_scene, tmp_path):
+    make_scene("val_label.tif", height=40, width=49, bands=1)
+    with pytest.raises(GridMismatch, match=r"val_label\.tif"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_seed_decides_the_weights(recipe, tmp_path):
+    recipe = _with(recipe, trainer={"ema": 0.5})
+    weights = [
+        load_file(str(train(_with(recipe, trainer={"seed": seed}), tmp_path / name).model))
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert not all(torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+@pytest.mark.slow
+def test_training_learns(make_scene, recipe, tmp_path):
+    """Two classes that differ in brightness are told apart after a few steps."""
+    for number, split in enumerate(("train", "val")):
+        codes = np.full((1, 40, 48), 4, np.uint8)
+        codes[:, :, 24:] = 1
+        pixels = np.random.default_rng(number).integers(0, 60, (3, 40, 48), dtype=np.uint8)
+        pixels[:, :, 24:] += 180
+        make_scene(f"{split}.tif", pixels=pixels)
+        make_scene(f"{split}_label.tif", pixels=codes)
+    trainer = {"steps": 30, "validate_every": 30}
+    result = train(_with(recipe, trainer=trainer, optimiser={"rate": 2e-3}), tmp_path / "run")
+    network, bundle = models.load(result.model)
+    images = torch.full((1, 3, 32, 32), 30.0)
+    images[..., 16:] = 210.0
+    with torch.no_grad():
+        gain, offset = (
+            torch.from_numpy(v)[:, None, None]
+            for v in (bundle.normalisation.gain, bundle.normalisation.offset)
+        )
+        prediction = network(images * gain + offset).argmax(1)[0]
+    right = (prediction[:, :14] == 0).float().mean() + (prediction[:, 18:] == 1).float().mean()
+    assert right / 2 > 0.9
