@@ -12,7 +12,7 @@ DEMO := demo
 
 demo: $(VENV)/core
 	@mkdir -p $(DEMO)
-	$(BIN)/rsseg predict $(SCENE) --out $(DEMO)/landcover.tif --polygons $(DEMO)/landcover.gpkg --overwrite
+	$(BIN)/rsseg predict $(SCENE) --out $(DEMO)/landcover.tif --polygons $(DEMO)/landcover.gpkg --rescale --overwrite
 	@echo
 	@echo "Open these in QGIS, they come named and coloured:"
 	@echo "  $(CURDIR)/$(SCENE)   the scene"
@@ -32,14 +32,17 @@ lint: $(VENV)/dev
 	$(BIN)/codespell
 
 bench: $(VENV)/test
+	$(BIN)/python benchmarks/embedded_model.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/startup.py
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf .venv* $(DEMO)
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "rsseg needs Python 3.11 or later; name one by PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	$(PIP) --upgrade pip
 
 # Each stamp stands for an installation; a changed pyproject.toml makes it anew.

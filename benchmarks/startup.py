@@ -30,7 +30,7 @@ def main() -> None:
 def seconds(command: list[str]) -> float:
     """Wall time of one process."""
     began = time.perf_counter()
-    subprocess.run(command, check=False, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began
 
 

@@ -25,6 +25,11 @@ from . import helpers
     show_default=True,
     help="How overlapping windows are weighed; uniform alone sets a stride of a third.",
 )
+@click.option(
+    "--rescale",
+    is_flag=True,
+    help="Predict at the model's ground sample distance, write on the scene's grid.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps.")
 @click.option(
     "--engine",
@@ -40,9 +45,7 @@ from . import helpers
     show_default=True,
     help="auto takes bf16 where the device computes in it.",
 )
-@click.option(
-    "--batch-size", type=int, default=1, show_default=True, help="Windows per engine call."
-)
+@click.option("--batch-size", type=int, help="Windows per engine call; those of one forward pass.")
 @click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--restart", is_flag=True, help="Forget an unfinished run of this output.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from . import helpers
@@ -26,7 +28,11 @@ def command(
             raise MissingExtra(package, "train")
     from rsseg.training import read_recipe, train
 
-    result = train(read_recipe(recipe, settings), out, resume)
+    for library in ("lightning.pytorch", "timm"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # what they tell, no one can use
+    chosen = read_recipe(recipe, settings)
+    with helpers.progress("training", quiet=quiet) as on_progress:
+        result = train(chosen, out, resume, on_progress=on_progress)
     rows = {name: row["iou"] for name, row in result.scores["classes"].items()}
     miou = result.scores["miou"]
     score = "no score" if miou is None else f"mIoU {miou:.3f}"

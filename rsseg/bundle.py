@@ -158,10 +158,13 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """
     if not path.is_file():
         raise BundleError(f"there is no model file {path}")
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        text = file.read(length) if 0 < length <= _LONGEST_HEADER else b""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            text = file.read(length) if 0 < length <= _LONGEST_HEADER else b""
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
     try:
         header = json.loads(text)
     except ValueError:

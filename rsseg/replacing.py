@@ -13,10 +13,11 @@ from pathlib import Path
 def replacing(path: str | Path) -> Iterator[Path]:
     """A name beside ``path`` to write to; on success it takes the place of ``path``.
 
-    On failure nothing is left of it, and what stood at ``path`` is untouched.
+    On failure nothing is left of it, and what stood at ``path`` is untouched; what a killed process
+    left goes when the same file is next written.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
+    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     try:
         yield unfinished
         os.replace(unfinished, path)

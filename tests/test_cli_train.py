@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from rsseg import training
+from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
 from rsseg_cli.main import main
 
 SCORES = {
@@ -46,7 +50,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[training.Recipe, str]
     """What the command hands to the tool, which is not run."""
     calls: list[tuple[training.Recipe, str]] = []
 
-    def pretend(recipe: training.Recipe, out: str) -> training.TrainingResult:
+    def pretend(
+        recipe: training.Recipe, out: str, resume: bool, *, on_progress: object
+    ) -> training.TrainingResult:
         calls.append((recipe, out))
         return training.TrainingResult(Path(out) / "best.safetensors", SCORES, 12.3)
 
@@ -164,3 +170,36 @@ def test_what_is_missing_is_named(
 def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     result = train(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.slow
+def test_json_is_all_that_a_real_run_prints(tmp_path: Path, make_scene: Any) -> None:
+    codes = np.zeros((1, 40, 40), np.uint8)
+    rows = [
+        LabelledScene(
+            make_scene(f"{split}.tif", height=40, width=40),
+            make_scene(f"{split}_label.tif", pixels=codes),
+            split,
+            split,
+        )
+        for split in ("train", "val")
+    ]
+    write_catalogue(tmp_path / "catalogue.csv", Catalogue(tuple(rows)))
+    settings = (
+        f"data.catalogue={tmp_path}/catalogue.csv",
+        *("model.weights=null", "data.window=32", "model.window=32", "data.batch_size=2"),
+        *(
+            "trainer.steps=2",
+            "trainer.validate_every=2",
+            "data.workers=0",
+            "trainer.precision=fp32",
+        ),
+    )
+    program = Path(sys.executable).with_name("rsseg")
+    call = [str(program), "train", "landcover", "--out", str(tmp_path / "run"), "--json"]
+    for setting in settings:
+        call += ["--set", setting]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert json.loads(done.stdout)["scores"]["classes"].keys() >= {"water"}

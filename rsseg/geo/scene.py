@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,6 +53,7 @@ class Scene:
             with quietly():
                 flags = self._dataset.mask_flag_enums
             self._flags = {flag for band in self.bands for flag in flags[band - 1]}
+            self._shadowed = self._dataset.nodata is not None
             self._all_valid = self._flags == {MaskFlags.all_valid} and self.dtype.kind != "f"
         except BaseException:
             self._dataset.close()
@@ -128,12 +129,25 @@ class Scene:
             valid = np.pad(valid, part.pads, constant_values=False)
         return pixels, valid
 
+    def valid(self, window: Window) -> npt.NDArray[np.bool_]:
+        """True where the scene is valid, ``(h, w)``, False beyond it.
+
+        Raises:
+            SceneError: If the file is damaged or no longer there.
+        """
+        if self._all_valid:
+            part = inner_part(
+                window, (self.grid.height, self.grid.width), (int(window.height), int(window.width))
+            )
+            return np.pad(np.ones(part.shape, np.bool_), part.pads, constant_values=False)
+        return self.read(window)[1]
+
     def _valid(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[np.bool_]:
         if self._all_valid:
             return np.ones(pixels.shape[1:], dtype=np.bool_)
         shape = pixels.shape[1:]
         if MaskFlags.per_dataset in self._flags:
-            with quietly():
+            with quietly() if self._shadowed else nullcontext():
                 valid = self._dataset.dataset_mask(window=window, out_shape=shape) > 0
         else:
             masks = self._dataset.read_masks(
@@ -152,7 +166,7 @@ def open_raster(path: str | Path) -> DatasetReader:
         SceneError: If there is no such file or GDAL cannot read it.
     """
     try:
-        with quietly():
+        with quietly(), rasterio.Env():  # within it GDAL's own messages go to Python's logging
             return rasterio.open(path)
     except RasterioIOError as error:
         local = "://" not in str(path) and not str(path).startswith("/vsi")

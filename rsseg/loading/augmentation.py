@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -61,29 +60,34 @@ class Augmentation:
             raise OptionError("an augmentation is out of range", got=self)
 
 
-def augmenter(options: Augmentation) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """A function from pixels ``(B, s, s)`` and labels ``(s, s)`` to changed ones.
+class Augmenter:
+    """Changes pixels ``(B, s, s)`` and labels ``(s, s)`` together, at random.
 
-    It draws from torch's global generator. Changes of tone and colour are for 8-bit RGB: it raises
-    `OptionError` for others, unless the options have only changes of place.
+    It draws from torch's global generator. Changes of tone and colour are for 8-bit RGB; it raises
+    `OptionError` for other pixels, unless the options have only changes of place.
+
+    Args:
+        options: How strong the changes are.
     """
-    both = v2.Compose(_geometric(options))
-    photometric = _photometric(options)
-    image_only = v2.Compose([v2.Identity(), *photometric])
 
-    def change(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        if photometric and (image.dtype != torch.uint8 or len(image) != 3):
+    def __init__(self, options: Augmentation) -> None:
+        self._turns = options.flip
+        self._tonal = bool(_photometric(options))
+        self._both = v2.Compose(_geometric(options))
+        self._image_only = v2.Compose([v2.Identity(), *_photometric(options)])
+
+    def __call__(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """A changed image and its label."""
+        if self._tonal and (image.dtype != torch.uint8 or len(image) != 3):
             raise OptionError(
                 "changes of tone and colour need 8-bit RGB pixels",
                 got=f"{len(image)} bands of {image.dtype}",
             )
-        pair = both(tv_tensors.Image(image), tv_tensors.Mask(label))
-        if options.flip:
+        pair = self._both(tv_tensors.Image(image), tv_tensors.Mask(label))
+        if self._turns:
             turns = int(torch.randint(4, ()))
             pair = [torch.rot90(tensor, turns, (-2, -1)) for tensor in pair]
-        return image_only(pair[0].as_subclass(Tensor)), pair[1].as_subclass(Tensor)
-
-    return change
+        return self._image_only(pair[0].as_subclass(Tensor)), pair[1].as_subclass(Tensor)
 
 
 def _geometric(options: Augmentation) -> list[v2.Transform]:

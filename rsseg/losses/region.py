@@ -33,7 +33,8 @@ class LovaszSoftmaxLoss(nn.Module):
         # An unlabelled pixel has no error, so it comes last and weighs nothing.
         errors = (member.float() - scores).abs() * labelled
         errors, order = errors.sort(dim=1, descending=True)
-        return (errors * _jaccard_steps(member.gather(1, order))).sum(dim=1).mean()
+        steps: Tensor = errors * _jaccard_steps(member.gather(1, order))
+        return steps.sum(dim=1).mean()
 
 
 def _jaccard_steps(member: Tensor) -> Tensor:

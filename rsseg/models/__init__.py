@@ -26,6 +26,8 @@ def create(
     bands: int = 3,
     weights: str | None = None,
     output_stride: int | None = None,
+    aux: bool = False,
+    encoder: str | None = None,
     **options: Any,
 ) -> nn.Module:
     """A network that maps ``(N, bands, h, w)`` to logits ``(N, classes, h, w)``, any h, w >= 1.
@@ -37,6 +39,8 @@ def create(
         weights: Start of the encoder: None (random), ``"imagenet"`` (from the hub) or the path
             of a file with the encoder's tensors.
         output_stride: Input pixels per pixel of the deepest feature; None for the paper's.
+        aux: Whether to add an auxiliary head, where the architecture has one.
+        encoder: A timm encoder in place of the architecture's own, where it can take another.
         options: Further arguments of the architecture.
 
     Raises:
@@ -50,8 +54,8 @@ def create(
         raise OptionError(
             "a network needs at least one class and band", got=f"{classes} and {bands}"
         )
-    if output_stride is not None:
-        options["output_stride"] = output_stride
+    given = {"output_stride": output_stride, "aux": aux or None, "encoder": encoder}
+    options |= {key: value for key, value in given.items() if value is not None}
     try:
         return BUILDERS[name](classes=classes, bands=bands, weights=weights, **options)
     except TypeError as error:

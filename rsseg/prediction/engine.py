@@ -52,6 +52,11 @@ class Placement:
     device: str
     precision: str
 
+    @property
+    def batch(self) -> int:
+        """Windows of one forward pass: one on a CPU, whose caches hold the activations of one."""
+        return 1 if self.device == "cpu" else 8
+
 
 def place(options: PredictOptions, *, own_network: bool) -> Placement:
     """Resolve ``auto`` in device, engine and precision.
@@ -94,6 +99,7 @@ def make_engine(
     window: int,
     dtype: np.dtype[Any],
     *,
+    footprint: int,
     model: Path | None,
     network: nn.Module | None,
 ) -> Engine:
@@ -104,6 +110,7 @@ def make_engine(
         bundle: Describes the network.
         window: Side of the windows, pixels.
         dtype: Type of the raw windows.
+        footprint: Side of the probabilities, to which they are interpolated if it is another.
         model: The model file, unless a network is given.
         network: A network of the caller's, mapping normalised images to logits.
 
@@ -116,7 +123,9 @@ def make_engine(
         from rsseg.prediction.openvino_engine import OpenVINOEngine
 
         assert model is not None
-        return OpenVINOEngine(onnx_graph(model), bundle, window, dtype, placement.precision)
+        return OpenVINOEngine(
+            onnx_graph(model), bundle, window, dtype, placement.precision, footprint
+        )
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -124,7 +133,7 @@ def make_engine(
 
         assert model is not None
         network, _ = load(model)
-    return TorchEngine(network, bundle, window, placement.device, placement.precision)
+    return TorchEngine(network, bundle, window, placement, footprint)
 
 
 def _has_cuda() -> bool:

@@ -38,6 +38,7 @@ class OpenVINOEngine:
         window: Side of the windows, pixels.
         dtype: Type of the raw windows.
         precision: ``fp32`` or ``bf16``.
+        footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
         BundleError: If the graph cannot be read or does not fit the bundle.
@@ -47,7 +48,13 @@ class OpenVINOEngine:
     device = "cpu"
 
     def __init__(
-        self, graph: Path, bundle: Bundle, window: int, dtype: np.dtype[Any], precision: str
+        self,
+        graph: Path,
+        bundle: Bundle,
+        window: int,
+        dtype: np.dtype[Any],
+        precision: str,
+        footprint: int | None = None,
     ) -> None:
         self.precision = precision
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
@@ -65,7 +72,7 @@ class OpenVINOEngine:
                 got=classes,
             )
         self._compiled = core.compile_model(
-            _from_raw_to_probabilities(model, bundle, self._dtype),
+            _from_raw_to_probabilities(model, bundle, self._dtype, footprint or window),
             "CPU",
             {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]},
         )
@@ -100,11 +107,21 @@ def has_bf16() -> bool:
 
 
 def _from_raw_to_probabilities(
-    model: openvino.Model, bundle: Bundle, dtype: np.dtype[Any]
+    model: openvino.Model, bundle: Bundle, dtype: np.dtype[Any], side: int
 ) -> openvino.Model:
     logits = model.get_results()[0].input_value(0)
     softmax = opset13.softmax(logits, axis=1)
-    model = openvino.Model([softmax], model.get_parameters())
+    result = softmax
+    if side != model.input(0).shape[-1]:
+        result = opset13.interpolate(
+            softmax,
+            np.array([side, side], np.int64),
+            mode="linear_onnx",
+            shape_calculation_mode="sizes",
+            coordinate_transformation_mode="half_pixel",
+            axes=np.array([2, 3], np.int64),
+        )
+    model = openvino.Model([result], model.get_parameters())
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(_TYPES[dtype]).set_layout(openvino.Layout("NCHW"))
     scaling = bundle.normalisation

@@ -16,7 +16,7 @@ BLENDS: tuple[str, ...] = get_args(Blend)
 ENGINES: tuple[str, ...] = get_args(EngineName)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,13 @@ class PredictOptions:
     """Choices of one prediction; the defaults serve most scenes.
 
     Args:
-        tile_size: Side of the windows in pixels; None for the model's own.
+        tile_size: Side of the windows in the network's pixels; None for the model's own.
         overlap: An int is pixels, a float a fraction of the window below 1; None for a quarter
             of the window (``taper``) or a stride of a third of it (``uniform``).
         blend: ``taper`` weighs windows down towards their borders, ``uniform`` averages.
+        rescale: Predict at the model's ground sample distance, write on the scene's grid.
         bands: Band numbers from 1 or names, in the order the model wants; None to match names.
-        batch_size: Windows handed to the engine at a time.
+        batch_size: Windows handed to the engine at a time; None for those of one forward pass.
         memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         engine: ``openvino`` (CPU, without torch), ``torch``, or ``auto``.
@@ -44,8 +45,9 @@ class PredictOptions:
     tile_size: int | None = None
     overlap: int | float | None = None
     blend: Blend = "taper"
+    rescale: bool = False
     bands: tuple[int | str, ...] | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     memory: int | None = None
     device: str = "auto"
     engine: EngineName = "auto"
@@ -56,7 +58,7 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.tile_size is not None and self.tile_size < 1:
             raise OptionError("the tile size is too small", expected=">= 1", got=self.tile_size)
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise OptionError("the batch size is too small", expected=">= 1", got=self.batch_size)
         if self.blend not in BLENDS:
             raise OptionError(
@@ -122,15 +124,16 @@ def parse_overlap(text: str) -> int | float:
 
 
 def parse_bytes(text: str) -> int:
-    """``2GB``, ``500M`` or plain bytes.
+    """``2GB``, ``500M``, ``1GiB`` or plain bytes.
 
     Raises:
         OptionError: If the text is no such amount.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
     if match is None:
         raise OptionError("unusable amount of memory", expected="such as 2GB or 500MB", got=text)
-    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
+    base = 1024 if match.group(3) else 1000
+    return int(float(match.group(1)) * base ** _UNITS[match.group(2).upper()])
 
 
 def parse_bands(text: str) -> tuple[int | str, ...]:

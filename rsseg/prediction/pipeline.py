@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,21 +49,24 @@ def run(
         SceneError: If the scene cannot be read.
         OutputError: If a strip cannot be written.
     """
-    began, forward = time.perf_counter(), 0.0
+    began, clock = time.perf_counter(), _Stopwatch()
     steps = list(_steps([shard for shard in plan.shards if not parts.has(shard)]))
-    columns = len(plan.tiling.columns)
-    done, total = len(plan.tiling) - len(steps) * columns, len(plan.tiling)
+    columns, total = len(plan.tiling.columns), len(plan.tiling)
+    done = max(0, total - len(steps) * columns)
     mosaic = _mosaic(plan, engine)
     codes: list[npt.NDArray[np.uint8]] = []
     with _Reader(plan) as reader, _Writer(parts) as writer:
         windows = reader.ahead([step.row for step in steps])
+        scored = _score(windows, engine, plan.batch, clock)
         for step in steps:
             if step.restart:
                 mosaic.start(step.row)
-            for batch in _batches(windows, columns, plan.options.batch_size):
-                forward += _score(batch, engine, mosaic)
-                done += len(batch)
-                on_progress(max(done, 0), total)
+            for window, scores in islice(scored, columns):
+                mosaic.mark(window.column, window.valid)
+                if scores is not None:
+                    mosaic.add(window.column, scores)
+                done = min(done + 1, total)
+                on_progress(done, total)
             probabilities, valid = mosaic.finish()
             if plan.tiling.rows[step.row] >= step.shard.start:
                 index = engine.to_host(most_likely(probabilities))
@@ -70,7 +74,7 @@ def run(
             if step.row + 1 == step.shard.last:
                 writer.put(step.shard, np.concatenate(codes))
                 codes = []
-    return Timing(time.perf_counter() - began, forward)
+    return Timing(time.perf_counter() - began, clock.seconds)
 
 
 @dataclass(frozen=True)
@@ -102,25 +106,35 @@ class _Window:
     valid: npt.NDArray[np.bool_]
 
 
-def _batches(windows: Iterator[_Window], columns: int, size: int) -> Iterator[list[_Window]]:
-    """The windows of one row in groups."""
-    for first in range(0, columns, size):
-        yield [next(windows) for _ in range(min(size, columns - first))]
+class _Stopwatch:
+    """Adds up the seconds spent inside it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds += time.perf_counter() - self._began
 
 
-def _score(batch: list[_Window], engine: Engine, mosaic: Mosaic) -> float:
-    """Score and blend a group of windows; the seconds the engine took."""
-    for window in batch:
-        mosaic.mark(window.column, window.valid)
-    filled = [window for window in batch if window.pixels is not None]
-    if not filled:
-        return 0.0
-    began = time.perf_counter()
-    scores = engine(np.stack([window.pixels for window in filled if window.pixels is not None]))
-    seconds = time.perf_counter() - began
-    for window, planes in zip(filled, scores, strict=True):
-        mosaic.add(window.column, planes)
-    return seconds
+def _score(
+    windows: Iterator[_Window], engine: Engine, size: int, clock: _Stopwatch
+) -> Iterator[tuple[_Window, Any]]:
+    """Each window in order with its class scores ``(K, h, w)``, None if no pixel of it is valid.
+
+    Windows go through the engine in groups of ``size``, across the ends of rows.
+    """
+    while group := list(islice(windows, size)):
+        pixels = [window.pixels for window in group if window.pixels is not None]
+        scores: Iterator[Any] = iter(())
+        if pixels:
+            with clock:
+                scores = iter(engine(np.stack(pixels)))
+        for window in group:
+            yield window, None if window.pixels is None else next(scores)
 
 
 def _mosaic(plan: Plan, engine: Engine) -> Mosaic:
@@ -164,7 +178,11 @@ class _Reader:
     def _read(self, row: int, column: int) -> _Window:
         tiling = self._plan.tiling
         place = tiling.window(tiling.rows[row], tiling.columns[column])
-        pixels, valid = self._scene().read(place, fill=self._plan.bundle.normalisation.raw_mean)
+        side, fill = self._plan.side, self._plan.bundle.normalisation.raw_mean
+        scene = self._scene()
+        pixels, valid = scene.read(place, (side, side), fill)
+        if side != tiling.size:
+            valid = scene.valid(place)
         return _Window(column, pixels if valid.any() else None, valid)
 
     def _scene(self) -> Scene:

@@ -12,11 +12,18 @@ import numpy as np
 
 from rsseg import __version__
 from rsseg.bundle import Bundle
-from rsseg.errors import BandError, OptionError
+from rsseg.errors import OptionError
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
 from rsseg.geo.tiling import Shard, Tiling, shards
 from rsseg.prediction.engine import Placement, place
+from rsseg.prediction.fit import (
+    choose_bands,
+    magnification,
+    note_bands,
+    note_grid,
+    note_radiometry,
+)
 from rsseg.prediction.onnx_graph import file_hash
 from rsseg.prediction.options import PredictOptions
 
@@ -25,8 +32,10 @@ if TYPE_CHECKING:
 
 READERS = 2
 _SHARD_PIXELS = 4_000_000
-_ENGINE_BYTES = {"openvino": 450 * 2**20, "torch": 1300 * 2**20}
-"""Resident memory of the process with the engine loaded, before any window."""
+_ENGINE_BYTES = {"openvino": 250 * 2**20, "torch": 1000 * 2**20}
+"""Resident memory of the process with the engine's library loaded, before any weights."""
+_COPIES = 4
+"""Bytes of memory per byte of a model file: weights widened, folded and packed for the CPU."""
 _LEAST_CACHE = 32 * 2**20
 
 
@@ -42,7 +51,8 @@ class Plan:
         bundle: The model described.
         model: The model file, None for a network of the caller's.
         identity: Hash of the weights.
-        tiling: The windows.
+        side: Side of the windows as the network sees them, pixels.
+        tiling: The windows in pixels of the scene; of the same side unless rescaled.
         shards: Strips of the output, in order.
         placement: Engine, device and precision.
         options: The user's choices.
@@ -57,6 +67,7 @@ class Plan:
     bundle: Bundle
     model: Path | None
     identity: str
+    side: int
     tiling: Tiling
     shards: tuple[Shard, ...]
     placement: Placement
@@ -65,9 +76,14 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def batch(self) -> int:
+        """Windows handed to the engine at a time."""
+        return self.options.batch_size or self.placement.batch
+
+    @property
     def ahead(self) -> int:
         """Windows that are read before the engine asks for them."""
-        return READERS + 2 * self.options.batch_size
+        return READERS + 2 * self.batch
 
     @property
     def memory(self) -> int:
@@ -83,9 +99,10 @@ class Plan:
         sums = 4 * width * (classes * (rows + self.tiling.stride) + rows)
         strip = max(shard.stop - shard.start for shard in self.shards) * width
         raw = len(self.bands) * self.dtype.itemsize
-        waiting = (self.ahead + READERS + 1) * window * (2 * raw + 2)
-        scores = (self.options.batch_size + 2) * 4 * classes * window
-        engine = _ENGINE_BYTES[self.placement.engine] + 400 * window
+        waiting = (self.ahead + READERS + 1) * (self.side**2 * 2 * raw + window * 2)
+        scores = (self.batch + 2) * 4 * classes * window
+        weights = 0 if self.model is None else _COPIES * self.model.stat().st_size
+        engine = _ENGINE_BYTES[self.placement.engine] + weights + 300 * self.side**2
         return sums + 3 * strip + waiting + scores + engine
 
     @property
@@ -118,7 +135,8 @@ class Plan:
             "transform": list(self.grid.transform)[:6],
             "model": self.identity,
             "bands": list(self.bands),
-            "window": self.tiling.size,
+            "window": self.side,
+            "footprint": self.tiling.size,
             "stride": self.tiling.stride,
             "blend": self.options.blend,
             "shards": len(self.shards),
@@ -130,7 +148,7 @@ class Plan:
     def tags(self) -> dict[str, str]:
         """Provenance for the output: no times, places or machine-bound numbers."""
         journal = self.journal()
-        kept = ("model", "bands", "window", "stride", "blend", "engine", "precision")
+        kept = ("model", "bands", "window", "footprint", "stride", "blend", "engine", "precision")
         tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in kept}
         return tags | {
             "RSSEG_ARCHITECTURE": self.bundle.architecture,
@@ -153,16 +171,19 @@ def make_plan(
         OptionError: If choices exclude each other or the memory does not suffice.
     """
     placement = place(options, own_network=network is not None)
-    notes: list[str] = []
     with Scene(scene, options.bands) as opened:
-        bands = _choose_bands(opened, bundle, options.bands is not None, notes)
+        bands = choose_bands(opened, bundle, chosen=options.bands is not None)
+        notes = [*note_bands(opened, bundle, bands)]
     with Scene(scene, bands) as opened:
         grid, dtype, block_height = opened.grid, opened.dtype, opened.block_height
-    if not grid.georeferenced:
-        notes.append(f"{scene} has no place on the ground, so neither has the map")
-    if bundle.gsd is None:
-        notes.append("the model's ground sample distance is unknown, so it was not checked")
-    size = options.tile_size or bundle.window
+        notes += [
+            *note_grid(opened, bundle, rescale=options.rescale),
+            *note_radiometry(opened, bundle),
+        ]
+    side = options.tile_size or bundle.window
+    size = (
+        max(1, round(side * magnification(str(scene), grid, bundle))) if options.rescale else side
+    )
     tiling = Tiling(grid.height, grid.width, size, options.stride(size))
     plan = Plan(
         scene=str(scene),
@@ -172,6 +193,7 @@ def make_plan(
         bundle=bundle,
         model=model,
         identity=_identity(model, network, bundle),
+        side=side,
         tiling=tiling,
         shards=tuple(shards(tiling, _SHARD_PIXELS)),
         placement=placement,
@@ -181,33 +203,6 @@ def make_plan(
     )
     plan.require_memory()
     return plan
-
-
-def _choose_bands(scene: Scene, bundle: Bundle, chosen: bool, notes: list[str]) -> tuple[int, ...]:
-    """The scene's bands in the model's order: as the user says, else by name, else the first."""
-    wanted = bundle.bands
-    if chosen and len(scene.bands) != len(wanted):
-        raise BandError(
-            f"{len(scene.bands)} bands were named for {scene.path}",
-            expected=f"{len(wanted)} ({', '.join(wanted)})",
-            got=len(scene.bands),
-        )
-    if chosen:
-        return scene.bands
-    names = scene.band_names
-    if all(name in names for name in wanted):
-        return tuple(names.index(name) + 1 for name in wanted)
-    if len(scene.bands) < len(wanted):
-        raise BandError(
-            f"{scene.path} has too few bands",
-            expected=f"{len(wanted)} ({', '.join(wanted)})",
-            got=len(scene.bands),
-        )
-    first = scene.bands[: len(wanted)]
-    if len(scene.bands) > len(wanted):
-        taken = ", ".join(map(str, first))
-        notes.append(f"bands {taken} were taken as {', '.join(wanted)}; choose others by --bands")
-    return first
 
 
 def _fingerprint(scene: str) -> list[int | str]:
@@ -224,6 +219,7 @@ def _identity(model: Path | None, network: nn.Module | None, bundle: Bundle) -> 
         return file_hash(model)
     digest = hashlib.sha256(bundle.to_json().encode())
     if network is not None:
+        digest.update(f"{type(network).__module__} {network!r}".encode())
         for name, value in sorted(network.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().numpy().tobytes())

@@ -171,8 +171,9 @@ def load_engine(work: Plan, network: nn.Module | None = None) -> Engine:
     return make_engine(
         work.placement,
         work.bundle,
-        work.tiling.size,
+        work.side,
         work.dtype,
+        footprint=work.tiling.size,
         model=work.model,
         network=network,
     )
@@ -180,7 +181,7 @@ def load_engine(work: Plan, network: nn.Module | None = None) -> Engine:
 
 def expected_seconds(work: Plan, engine: Engine) -> float:
     """Time the forward passes will take, from two empty windows measured now."""
-    shape = (1, len(work.bands), work.tiling.size, work.tiling.size)
+    shape = (1, len(work.bands), work.side, work.side)
     window = np.zeros(shape, work.dtype)
     engine(window)
     began = time.perf_counter()
@@ -217,6 +218,8 @@ def _require_writable(out: Path, scene: str | Path, options: PredictOptions) -> 
         raise OutputError(f"{out} is not a GeoTIFF's name", expected="a name ending in .tif")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder", expected="the name of a file")
     if out.exists() and Path(scene).exists() and out.samefile(scene):
         raise OutputError(f"{out} is the scene itself", remedy="choose another name")
     if out.exists() and not options.overwrite:

@@ -8,25 +8,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BundleError, OptionError
+from rsseg.prediction.engine import Placement
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_GPU_BATCH = 8
 
 
 class TorchEngine:
     """A module on a device; normalisation, softmax and blending happen there.
 
-    A forward pass always has one window on a CPU and eight on a GPU, the last one padded.
+    A forward pass always has the placement's number of windows, the last one padded.
 
     Args:
         network: Maps normalised ``(N, B, h, w)`` float32 to logits ``(N, K, h, w)``.
         bundle: Gives classes and normalisation.
         window: Side of the windows, pixels.
-        device: As torch names it.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        placement: Device and precision.
+        footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
         OptionError: If the device is not there.
@@ -36,11 +37,16 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, network: nn.Module, bundle: Bundle, window: int, device: str, precision: str
+        self,
+        network: nn.Module,
+        bundle: Bundle,
+        window: int,
+        placement: Placement,
+        footprint: int | None = None,
     ) -> None:
-        self.device, self.precision = device, precision
-        self._classes = len(bundle.legend)
-        self._batch = 1 if device == "cpu" else _GPU_BATCH
+        device = placement.device
+        self.device, self.precision, self._batch = device, placement.precision, placement.batch
+        self._classes, self._side = len(bundle.legend), footprint or window
         try:
             self._network = network.eval().to(device)
         except (RuntimeError, AssertionError) as error:
@@ -56,7 +62,10 @@ class TorchEngine:
         """Probabilities ``(N, K, h, w)``, float32, of raw windows ``(N, B, h, w)``."""
         raw = self._upload(windows)
         groups = [self._forward(group) for group in torch.split(raw, self._batch)]
-        return torch.cat(groups) if len(groups) > 1 else groups[0]
+        scores = torch.cat(groups) if len(groups) > 1 else groups[0]
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)  # what is timed as the engine's is done
+        return scores
 
     def to_device(self, array: npt.NDArray[Any]) -> Tensor:
         """The array as a tensor on the device."""
@@ -86,7 +95,10 @@ class TorchEngine:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with exact, torch.autocast(kind, dtype, enabled=dtype is not None):
             logits: Tensor = self._network(images)
-        return logits.float().softmax(dim=1)[:count]
+        scores = logits.float().softmax(dim=1)[:count]
+        if scores.shape[-2:] == images.shape[-2:] != (self._side, self._side):
+            scores = functional.interpolate(scores, size=(self._side, self._side), mode="bilinear")
+        return scores
 
     def _check(self, bands: int, window: int) -> None:
         """Run one empty window: a mismatch shows here, not in the middle of a scene."""
@@ -96,7 +108,7 @@ class TorchEngine:
             raise BundleError(
                 f"the network fails on {bands} bands of {window} pixels: {error}"
             ) from error
-        expected = (1, self._classes, window, window)
+        expected = (1, self._classes, self._side, self._side)
         if tuple(scores.shape) != expected:
             raise BundleError(
                 "the network's output does not fit its legend and window",

@@ -58,12 +58,17 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """Architecture, start of the encoder, and the architecture's own options."""
+    """Architecture, start of the encoder, and the architecture's own options.
+
+    ``window`` is what prediction will use, in pixels, and ``gsd`` the ground sample distance of the
+    training scenes in metres.
+    """
 
     name: str
     weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     window: int = Field(512, ge=1)
+    gsd: float | None = Field(None, gt=0)
 
 
 class Loss(_Section):

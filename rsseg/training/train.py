@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rsseg.bundle import Bundle
 from rsseg.data.catalogue import Catalogue, read_catalogue
 from rsseg.data.samplers import GridWindows, RandomWindows
 from rsseg.errors import OutputError, RecipeError
-from rsseg.loading import WindowDataset, augmenter
+from rsseg.loading import Augmenter, WindowDataset
 from rsseg.models import load, save
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
@@ -47,7 +47,13 @@ class TrainingResult:
     seconds: float
 
 
-def train(recipe: Recipe, out: str | Path, resume: bool = False) -> TrainingResult:
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    resume: bool = False,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingResult:
     """Train by a recipe and keep the weights that scored best on the validation split.
 
     Args:
@@ -56,6 +62,7 @@ def train(recipe: Recipe, out: str | Path, resume: bool = False) -> TrainingResu
             ``best.safetensors``.
         resume: Go on from ``last.ckpt``, which is written at each validation, with the windows
             that come next; the figures until then move to ``metrics.until_STEP.csv``.
+        on_progress: Called with steps done and steps in all.
 
     Raises:
         OutputError: If the run folder already holds a run, or none to go on with.
@@ -80,7 +87,7 @@ def train(recipe: Recipe, out: str | Path, resume: bool = False) -> TrainingResu
     timer = Timer()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(recipe, out, best, timer)
+        trainer = _trainer(recipe, out, best, timer, _Progress(on_progress))
         trainer.fit(task, *loaders, ckpt_path=out / _LAST if done else None, weights_only=True)
     seconds = timer.time_elapsed()
 
@@ -124,6 +131,7 @@ def _describe(recipe: Recipe, training: Catalogue, validation: Catalogue, second
         bands=recipe.data.bands,
         normalisation=recipe.normalisation,
         window=recipe.model.window,
+        gsd=recipe.model.gsd,
         licence=recipe.data.licence,
         provenance={
             "title": recipe.title,
@@ -148,6 +156,7 @@ def _trainer(recipe: Recipe, out: Path, *callbacks: Callback) -> lightning.Train
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
         enable_model_summary=False,
+        enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=20,
     )
@@ -166,7 +175,7 @@ def _training_loader(recipe: Recipe, catalogue: Catalogue, done: int) -> DataLoa
         legend=recipe.legend,
         bands=data.bands,
         fill=recipe.normalisation.raw_mean,
-        transform=augmenter(data.augment),
+        transform=Augmenter(data.augment),
         seed=trainer.seed,
     )
     return DataLoader(
@@ -189,6 +198,17 @@ def _loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
         fill=recipe.normalisation.raw_mean,
     )
     return DataLoader(dataset, batch_size=1, num_workers=0)
+
+
+class _Progress(Callback):
+    """Tells the caller of each step."""
+
+    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+        self._on_progress = on_progress
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Report the step."""
+        self._on_progress(trainer.global_step, int(trainer.max_steps))
 
 
 class _Rest(Sampler[int]):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rsseg.errors import OptionError
 from rsseg.legend import NODATA
-from rsseg.loading import Augmentation, augmenter
+from rsseg.loading import Augmentation, Augmenter
 
 GEOMETRIC = Augmentation(flip=True)
 STRONG = Augmentation(True, 45, 0.3, 0.5, 0.7, 0.04, 0.12, 1.7, 2.0, 0.05, 0.1)
@@ -24,7 +24,7 @@ def _pair(size=24, seed=0):
 def _apply(options, pair, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return augmenter(options)(*pair)
+        return Augmenter(options)(*pair)
 
 
 def test_the_defaults_change_nothing():

@@ -11,7 +11,7 @@ from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.samplers import GridWindows, RandomWindows
 from rsseg.errors import BandError, GridMismatch
 from rsseg.legend import NODATA, LandClass, Legend
-from rsseg.loading import Augmentation, WindowDataset, augmenter, dataset
+from rsseg.loading import Augmentation, Augmenter, WindowDataset, dataset
 
 LEGEND = Legend(tuple(LandClass(code, f"c{code}", (code,) * 3) for code in (9, 4, 200)))
 STRONG = Augmentation(flip=True, rotation=30, brightness=0.3, hue=0.1, gamma=1.5, blur=2)
@@ -69,7 +69,7 @@ def test_samples_have_one_shape_and_no_label_where_the_scene_is_invalid_or_ends(
     assert (beyond[5:15, 10:25] == NODATA).all()
 
 
-@pytest.mark.parametrize("transform", [None, augmenter(STRONG)])
+@pytest.mark.parametrize("transform", [None, Augmenter(STRONG)])
 def test_a_sample_depends_on_seed_and_index_alone(catalogue, transform):
     data = _dataset(catalogue, transform=transform, seed=3)
     forwards = [data[index] for index in range(12)]
@@ -83,13 +83,13 @@ def test_a_sample_depends_on_seed_and_index_alone(catalogue, transform):
 
 
 def test_another_seed_augments_otherwise(catalogue):
-    one, other = (_dataset(catalogue, transform=augmenter(STRONG), seed=s) for s in (0, 1))
+    one, other = (_dataset(catalogue, transform=Augmenter(STRONG), seed=s) for s in (0, 1))
     assert not all(_equal(one[index], other[index]) for index in range(12))
 
 
 @fork
 def test_workers_change_nothing(catalogue):
-    data = _dataset(catalogue, transform=augmenter(STRONG))
+    data = _dataset(catalogue, transform=Augmenter(STRONG))
     alone = list(DataLoader(data, 3, num_workers=0))
     shared = list(DataLoader(data, 3, num_workers=2))
     assert len(alone) == len(shared) == 4
@@ -145,7 +145,7 @@ def test_any_pixel_type_can_be_batched(make_scene, dtype):
     image = make_scene("image.tif", height=40, width=40, bands=4, dtype=dtype)
     label = make_scene("label.tif", pixels=np.full((1, 40, 40), 4, np.uint8))
     data = _dataset(
-        Catalogue((LabelledScene(image, label, "train", ""),)), transform=augmenter(Augmentation())
+        Catalogue((LabelledScene(image, label, "train", ""),)), transform=Augmenter(Augmentation())
     )
     plain = _dataset(data.catalogue)
     batch = next(iter(DataLoader(data, 3)))["image"].float()

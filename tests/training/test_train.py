@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 
 from rsseg import models
 from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
-from rsseg.errors import BundleError, CatalogueError, GridMismatch, OutputError
+from rsseg.errors import BundleError, CatalogueError, GridMismatch, OutputError, RecipeError
+from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, read_recipe, train
 
 CLASSES = [
@@ -151,3 +152,43 @@ def test_training_learns(make_scene, recipe, tmp_path):
         prediction = network(images * gain + offset).argmax(1)[0]
     right = (prediction[:, :14] == 0).float().mean() + (prediction[:, 18:] == 1).float().mean()
     assert right / 2 > 0.9
+
+
+class _PowerCut(Exception):
+    """Raised in the middle of a run."""
+
+
+def test_a_stopped_run_goes_on_with_the_windows_that_come_next(recipe, tmp_path, monkeypatch):
+    recipe = _with(recipe, trainer={"steps": 4, "validate_every": 2})
+    out, asked = tmp_path / "run", []
+
+    def stop(done, total):
+        assert total == 4
+        if done == 3:
+            raise _PowerCut
+
+    with pytest.raises(_PowerCut):
+        train(recipe, out, on_progress=stop)
+    assert not (out / "best.safetensors").exists()
+
+    whole = WindowDataset.__getitem__
+    monkeypatch.setattr(
+        WindowDataset,
+        "__getitem__",
+        lambda self, index: (asked.append((len(self), index)), whole(self, index))[1],
+    )
+    steps = []
+    result = train(recipe, out, resume=True, on_progress=lambda done, total: steps.append(done))
+    assert steps == [3, 4]
+    assert [index for length, index in asked if length == 8] == [4, 5, 6, 7]
+    assert models.load(result.model)[1].scores["miou"] == result.scores["miou"]
+    assert (out / "metrics.until_2.csv").is_file()
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
+    with pytest.raises(OutputError, match="no run to go on with"):
+        train(recipe, tmp_path / "none", resume=True)
+    train(recipe, tmp_path / "run")
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(_with(recipe, trainer={"seed": 6}), tmp_path / "run", resume=True)

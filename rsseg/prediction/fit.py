@@ -1,0 +1,96 @@
+"""Whether a scene fits a model: its bands, its resolution, its range of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rsseg.bundle import Bundle
+from rsseg.errors import BandError, OptionError
+from rsseg.geo.grid import Grid
+from rsseg.geo.scene import Scene
+
+_LARGEST_RATIO = 2.0
+"""Of ground sample distances of scene and model, beyond which objects look unlike those learnt."""
+
+
+def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ...]:
+    """The scene's bands in the model's order: as the user says, else by name, else the first.
+
+    Args:
+        scene: Opened with the user's bands, or with all.
+        bundle: The model.
+        chosen: Whether the user named bands.
+
+    Raises:
+        BandError: If there are too few, or the user named another number of them.
+    """
+    wanted = bundle.bands
+    if chosen and len(scene.bands) != len(wanted):
+        raise BandError(
+            f"{len(scene.bands)} bands were named for {scene.path}",
+            expected=f"{len(wanted)} ({', '.join(wanted)})",
+            got=len(scene.bands),
+        )
+    if chosen:
+        return scene.bands
+    if all(name in scene.band_names for name in wanted):
+        return tuple(scene.band_names.index(name) + 1 for name in wanted)
+    if len(scene.bands) < len(wanted):
+        raise BandError(
+            f"{scene.path} has too few bands",
+            expected=f"{len(wanted)} ({', '.join(wanted)})",
+            got=len(scene.bands),
+        )
+    return scene.bands[: len(wanted)]
+
+
+def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator[str]:
+    """What to know where bands of a scene that has more of them were taken by their order."""
+    by_name = all(name in scene.band_names for name in bundle.bands)
+    if not by_name and len(scene.bands) > len(bands):
+        yield (
+            f"bands {', '.join(map(str, bands))} were taken as {', '.join(bundle.bands)}; "
+            "choose others by --bands"
+        )
+
+
+def note_grid(scene: Scene, bundle: Bundle, *, rescale: bool) -> Iterator[str]:
+    """What to know of place and resolution."""
+    if not scene.grid.georeferenced:
+        yield f"{scene.path} has no place on the ground, so neither has the map"
+    if bundle.gsd is None:
+        yield "the model's ground sample distance is unknown, so the scene's was not checked"
+    elif scene.grid.gsd is not None and not rescale:
+        ratio = max(scene.grid.gsd / bundle.gsd, bundle.gsd / scene.grid.gsd)
+        if ratio > _LARGEST_RATIO:
+            yield (
+                f"{scene.path} has {scene.grid.gsd:.3g} m per pixel, the model learnt from "
+                f"about {bundle.gsd:.3g} m; --rescale predicts at that"
+            )
+
+
+def magnification(name: str, grid: Grid, bundle: Bundle) -> float:
+    """Pixels of the scene per pixel of the model, along one axis.
+
+    Raises:
+        OptionError: If the ground sample distance of either is unknown.
+    """
+    if bundle.gsd is None or grid.gsd is None:
+        whose = "the model" if bundle.gsd is None else f"{name} in metres"
+        raise OptionError(
+            f"the ground sample distance of {whose} is unknown",
+            remedy="leave out --rescale, or warp the scene to a projected CRS",
+        )
+    return bundle.gsd / grid.gsd
+
+
+def note_radiometry(scene: Scene, bundle: Bundle) -> Iterator[str]:
+    """What to know where the scene's type of pixels is not the one the model was scaled for."""
+    eight_bits = all(scale == np.iinfo(np.uint8).max for scale in bundle.normalisation.scale)
+    if eight_bits and scene.dtype != np.uint8:
+        yield (
+            f"{scene.path} holds {scene.dtype} pixels and the model expects 8-bit ones, 0-255; "
+            "unless they have that range, rescale them first, e.g. gdal_translate -ot Byte -scale"
+        )

@@ -1,0 +1,99 @@
+"""Predicting at the model's resolution, writing on the scene's grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from rsseg.errors import OptionError
+from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.predict import plan
+
+FINE = Affine(0.25, 0, 4e5, 0, -0.25, 5e6)
+
+
+@pytest.fixture
+def blocks() -> np.ndarray:
+    """A picture of few large blocks, each of one colour, 240 x 320."""
+    coarse = np.random.default_rng(3).integers(0, 256, (3, 3, 4), dtype=np.uint8)
+    return coarse.repeat(80, axis=1).repeat(80, axis=2)
+
+
+@pytest.mark.parametrize("gsd", [0.5, 1.0, 0.7, 0.1])
+def test_blocks_keep_their_classes_away_from_their_borders(
+    tmp_path: Any,
+    make_scene: Any,
+    make_bundle: Any,
+    pointwise: Any,
+    truth: Any,
+    read: Any,
+    blocks: np.ndarray,
+    gsd: float,
+) -> None:
+    scene = make_scene(pixels=blocks, height=240, width=320, transform=FINE)
+    bundle, network = replace(make_bundle(), gsd=gsd), pointwise()
+    options = PredictOptions(tile_size=64, rescale=True)
+    predict(scene, tmp_path / "map.tif", bundle=bundle, network=network, options=options)
+    codes, _ = truth(scene, network, bundle)
+    found = read(tmp_path / "map.tif")
+    inner = np.zeros((80, 80), np.bool_)
+    inner[12:-12, 12:-12] = True
+    inside = np.tile(inner, (3, 4))
+    assert np.array_equal(found[inside], codes[inside])
+
+
+def test_nodata_is_exact_on_the_scenes_own_grid(
+    tmp_path: Any, make_scene: Any, make_bundle: Any, pointwise: Any, read: Any
+) -> None:
+    valid = np.random.default_rng(0).random((130, 170)) > 0.3
+    scene = make_scene(height=130, width=170, valid=valid, validity="nodata", transform=FINE)
+    options = PredictOptions(tile_size=32, rescale=True)
+    bundle = replace(make_bundle(), gsd=0.6)
+    predict(scene, tmp_path / "map.tif", bundle=bundle, network=pointwise(), options=options)
+    assert np.array_equal(read(tmp_path / "map.tif") != 255, valid)
+    with rasterio.open(tmp_path / "map.tif") as made, rasterio.open(scene) as given:
+        assert (made.transform, made.crs, made.shape) == (given.transform, given.crs, given.shape)
+
+
+def test_windows_cover_more_ground(make_scene: Any, make_bundle: Any, pointwise: Any) -> None:
+    scene = make_scene(height=400, width=500, transform=FINE)
+    bundle, options = replace(make_bundle(), gsd=0.6), PredictOptions(tile_size=50, rescale=True)
+    work = plan(scene, bundle=bundle, network=pointwise(), options=options)
+    assert (work.side, work.tiling.size, work.tiling.stride) == (50, 120, 90)
+    assert not any("--rescale" in note for note in work.notes)
+
+
+def test_another_resolution_is_noted(make_scene: Any, make_bundle: Any, pointwise: Any) -> None:
+    scene = make_scene(transform=FINE)
+    for gsd, noted in ((0.6, True), (0.45, False), (0.1, True), (0.25, False)):
+        work = plan(scene, bundle=replace(make_bundle(), gsd=gsd), network=pointwise())
+        assert any("--rescale" in note for note in work.notes) is noted
+
+
+@pytest.mark.parametrize(("gsd", "crs"), [(None, "EPSG:32633"), (0.6, "EPSG:4326"), (0.6, None)])
+def test_unknown_resolution_is_refused(
+    make_scene: Any, make_bundle: Any, pointwise: Any, gsd: float | None, crs: str | None
+) -> None:
+    scene = make_scene(crs=crs)
+    with pytest.raises(OptionError, match="ground sample distance"):
+        plan(
+            scene,
+            bundle=replace(make_bundle(), gsd=gsd),
+            network=pointwise(),
+            options=PredictOptions(rescale=True),
+        )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "noted"), [("uint8", False), ("uint16", True), ("float32", True)]
+)
+def test_other_pixel_types_than_the_models_are_noted(
+    make_scene: Any, make_bundle: Any, pointwise: Any, dtype: str, noted: bool
+) -> None:
+    work = plan(make_scene(dtype=dtype), bundle=make_bundle(), network=pointwise())
+    assert any("8-bit" in note for note in work.notes) is noted
