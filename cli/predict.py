@@ -30,6 +30,7 @@ from . import helpers
     is_flag=True,
     help="Predict at the model's ground sample distance, write on the scene's grid.",
 )
+@click.option("--gsd", type=float, help="Metres per pixel of a scene whose file does not tell.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps.")
 @click.option(
     "--engine",

@@ -8,7 +8,6 @@ import numpy as np
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BandError, OptionError
-from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
 
 _LARGEST_RATIO = 2.0
@@ -56,34 +55,36 @@ def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator
         )
 
 
-def note_grid(scene: Scene, bundle: Bundle, *, rescale: bool) -> Iterator[str]:
-    """What to know of place and resolution."""
+def note_place(scene: Scene) -> Iterator[str]:
+    """What to know of a scene without a place on the ground."""
     if not scene.grid.georeferenced:
         yield f"{scene.path} has no place on the ground, so neither has the map"
+
+
+def note_resolution(name: str, gsd: float | None, bundle: Bundle) -> Iterator[str]:
+    """What to know where the scene's ground sample distance, if known, is not the model's."""
     if bundle.gsd is None:
         yield "the model's ground sample distance is unknown, so the scene's was not checked"
-    elif scene.grid.gsd is not None and not rescale:
-        ratio = max(scene.grid.gsd / bundle.gsd, bundle.gsd / scene.grid.gsd)
-        if ratio > _LARGEST_RATIO:
-            yield (
-                f"{scene.path} has {scene.grid.gsd:.3g} m per pixel, the model learnt from "
-                f"about {bundle.gsd:.3g} m; --rescale predicts at that"
-            )
+    elif gsd is not None and max(gsd / bundle.gsd, bundle.gsd / gsd) > _LARGEST_RATIO:
+        yield (
+            f"{name} has {gsd:.3g} m per pixel, the model learnt from about {bundle.gsd:.3g} m; "
+            "--rescale predicts at that"
+        )
 
 
-def magnification(name: str, grid: Grid, bundle: Bundle) -> float:
+def magnification(name: str, gsd: float | None, bundle: Bundle) -> float:
     """Pixels of the scene per pixel of the model, along one axis.
 
     Raises:
         OptionError: If the ground sample distance of either is unknown.
     """
-    if bundle.gsd is None or grid.gsd is None:
+    if bundle.gsd is None or gsd is None:
         whose = "the model" if bundle.gsd is None else f"{name} in metres"
         raise OptionError(
             f"the ground sample distance of {whose} is unknown",
-            remedy="leave out --rescale, or warp the scene to a projected CRS",
+            remedy="leave out --rescale, or tell the scene's by --gsd",
         )
-    return bundle.gsd / grid.gsd
+    return bundle.gsd / gsd
 
 
 def note_radiometry(scene: Scene, bundle: Bundle) -> Iterator[str]:

@@ -29,6 +29,7 @@ class PredictOptions:
             of the window (``taper``) or a stride of a third of it (``uniform``).
         blend: ``taper`` weighs windows down towards their borders, ``uniform`` averages.
         rescale: Predict at the model's ground sample distance, write on the scene's grid.
+        gsd: Ground sample distance of the scene in metres, where its file does not tell it.
         bands: Band numbers from 1 or names, in the order the model wants; None to match names.
         batch_size: Windows handed to the engine at a time; None for those of one forward pass.
         memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
@@ -46,6 +47,7 @@ class PredictOptions:
     overlap: int | float | None = None
     blend: Blend = "taper"
     rescale: bool = False
+    gsd: float | None = None
     bands: tuple[int | str, ...] | None = None
     batch_size: int | None = None
     memory: int | None = None
@@ -72,6 +74,8 @@ class PredictOptions:
             raise OptionError(
                 "there is no such precision", expected=", ".join(PRECISIONS), got=self.precision
             )
+        if self.gsd is not None and self.gsd <= 0:
+            raise OptionError("the ground sample distance is not positive", got=self.gsd)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
             raise OptionError(
                 "there is no such device",

@@ -21,8 +21,9 @@ from rsseg.prediction.fit import (
     choose_bands,
     magnification,
     note_bands,
-    note_grid,
+    note_place,
     note_radiometry,
+    note_resolution,
 )
 from rsseg.prediction.onnx_graph import file_hash
 from rsseg.prediction.options import PredictOptions
@@ -176,14 +177,14 @@ def make_plan(
         notes = [*note_bands(opened, bundle, bands)]
     with Scene(scene, bands) as opened:
         grid, dtype, block_height = opened.grid, opened.dtype, opened.block_height
-        notes += [
-            *note_grid(opened, bundle, rescale=options.rescale),
-            *note_radiometry(opened, bundle),
-        ]
+        gsd = options.gsd or grid.gsd
+        notes += note_place(opened)
+        notes += note_resolution(str(scene), None if options.rescale else gsd, bundle)
+        notes += note_radiometry(opened, bundle)
     side = options.tile_size or bundle.window
-    size = (
-        max(1, round(side * magnification(str(scene), grid, bundle))) if options.rescale else side
-    )
+    size = side
+    if options.rescale:
+        size = max(1, round(side * magnification(str(scene), gsd, bundle)))
     tiling = Tiling(grid.height, grid.width, size, options.stride(size))
     plan = Plan(
         scene=str(scene),

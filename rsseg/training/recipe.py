@@ -39,7 +39,9 @@ class Data(_Section):
     """Where the samples come from and how they are cut.
 
     ``catalogue`` may be relative to the working directory; ``scale`` is the range of
-    magnifications of training windows; ``augment`` holds the fields of `Augmentation`.
+    magnifications of training windows; ``gsd`` is the ground sample distance of the scenes in
+    metres, by which they are validated at the model's; ``augment`` holds the fields of
+    `Augmentation`.
     """
 
     catalogue: Path
@@ -48,6 +50,7 @@ class Data(_Section):
     normalisation: Scaling
     window: int = Field(512, ge=1)
     scale: tuple[float, float] = (1.0, 1.0)
+    gsd: float | None = Field(None, gt=0)
     batch_size: int = Field(8, ge=1)
     workers: int = Field(1, ge=0)
     augment: Augmentation = Augmentation()

@@ -83,11 +83,12 @@ def train(
     (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
     if done:
         (out / "metrics.csv").rename(out / f"metrics.until_{done}.csv")
-    best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max", save_last=True)
+    best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max")
+    last = ModelCheckpoint(out, filename="last", enable_version_counter=False)
     timer = Timer()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(recipe, out, best, timer, _Progress(on_progress))
+        trainer = _trainer(recipe, out, best, last, timer, _Progress(on_progress))
         trainer.fit(task, *loaders, ckpt_path=out / _LAST if done else None, weights_only=True)
     seconds = timer.time_elapsed()
 
@@ -97,7 +98,7 @@ def train(
     bundle = _describe(recipe, training, validation, seconds)
     save(model, task.network, bundle, half=True)
     network, _ = load(model)
-    scores = validate(network, bundle, validation)
+    scores = validate(network, bundle, validation, recipe.data.gsd)
     save(model, network, replace(bundle, scores=scores), half=True)
     return TrainingResult(model, scores, seconds)
 

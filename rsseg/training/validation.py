@@ -17,19 +17,24 @@ from rsseg.prediction import PredictOptions, predict
 _ROWS = 1024
 
 
-def validate(network: nn.Module, bundle: Bundle, catalogue: Catalogue) -> dict[str, Any]:
+def validate(
+    network: nn.Module, bundle: Bundle, catalogue: Catalogue, gsd: float | None = None
+) -> dict[str, Any]:
     """Predict every scene of a catalogue whole and score it against its label.
 
     Args:
         network: The trained network.
         bundle: Describes it.
         catalogue: Labelled scenes, usually the validation split.
+        gsd: Ground sample distance of the scenes in metres; if given, they are predicted at the
+            model's.
 
     Returns:
         What `ConfusionMatrix.scores` gives for the summed pixels of all scenes.
     """
     confusion = ConfusionMatrix(bundle.legend.names)
-    options = PredictOptions(overwrite=True, bands=bundle.bands)
+    rescale = gsd is not None and bundle.gsd is not None
+    options = PredictOptions(overwrite=True, bands=bundle.bands, rescale=rescale, gsd=gsd)
     with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
         for scene in catalogue:
             out = Path(folder) / "prediction.tif"

@@ -97,3 +97,12 @@ def test_other_pixel_types_than_the_models_are_noted(
 ) -> None:
     work = plan(make_scene(dtype=dtype), bundle=make_bundle(), network=pointwise())
     assert any("8-bit" in note for note in work.notes) is noted
+
+
+def test_the_user_can_tell_the_resolution(
+    make_scene: Any, make_bundle: Any, pointwise: Any
+) -> None:
+    scene, bundle = make_scene(crs=None), replace(make_bundle(), gsd=0.6)
+    options = PredictOptions(tile_size=50, rescale=True, gsd=0.3)
+    work = plan(scene, bundle=bundle, network=pointwise(), options=options)
+    assert (work.side, work.tiling.size) == (50, 100)
