@@ -23,6 +23,8 @@ from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, cache_folder, onnx_graph
 from rsseg.prediction.openvino_engine import OpenVINOEngine
 from rsseg.prediction.torch_engine import TorchEngine
 
+ON_CPU = Placement("torch", "cpu", "fp32")
+
 WINDOW = 96
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 TYPES += ["float32", "float64"]
@@ -90,7 +92,7 @@ def both(model: Path, dtype: str, side: int = WINDOW) -> tuple[np.ndarray, np.nd
     """Probabilities of `raw_windows` by OpenVINO and by torch, both in fp32."""
     windows = raw_windows(dtype, side=side)
     network, bundle = models.load(model)
-    reference = TorchEngine(network, bundle, side, "cpu", "fp32")
+    reference = TorchEngine(network, bundle, side, ON_CPU)
     ours = OpenVINOEngine(onnx_graph(model), bundle, side, windows.dtype, "fp32")
     return ours(windows), reference.to_host(reference(windows))
 
@@ -272,7 +274,7 @@ def test_a_graph_of_other_classes_is_refused(embedded: Path, make_bundle: Any) -
 def test_torch_takes_every_pixel_type(make_bundle: Any, pointwise: Any, dtype: str) -> None:
     network, bundle = pointwise(), make_bundle()
     windows = raw_windows(dtype, side=16)
-    scores = TorchEngine(network, bundle, 16, "cpu", "fp32")(windows)
+    scores = TorchEngine(network, bundle, 16, ON_CPU)(windows)
     scaling = bundle.normalisation
     images = windows.astype(np.float64) / 255 - np.array(scaling.mean)[:, None, None]
     images /= np.array(scaling.std)[:, None, None]
@@ -284,7 +286,7 @@ def test_torch_takes_every_pixel_type(make_bundle: Any, pointwise: Any, dtype: s
 
 def test_torch_scores_do_not_depend_on_the_neighbours(make_bundle: Any, local: Any) -> None:
     windows = raw_windows("uint8", count=5, side=16)
-    scorer = TorchEngine(local(), make_bundle(), 16, "cpu", "fp32")
+    scorer = TorchEngine(local(), make_bundle(), 16, ON_CPU)
     together = scorer.to_host(scorer(windows))
     for window, scores in zip(windows, together, strict=True):
         np.testing.assert_array_equal(scorer(window[None])[0], scores)
@@ -293,7 +295,7 @@ def test_torch_scores_do_not_depend_on_the_neighbours(make_bundle: Any, local: A
 def test_torch_runs_networks_as_in_evaluation(make_bundle: Any, pointwise: Any) -> None:
     network = nn.Sequential(pointwise(), nn.Dropout(0.9)).train()
     windows = raw_windows("uint8", side=16)
-    scorer = TorchEngine(network, make_bundle(), 16, "cpu", "fp32")
+    scorer = TorchEngine(network, make_bundle(), 16, ON_CPU)
     np.testing.assert_array_equal(scorer(windows), scorer(windows))
 
 
