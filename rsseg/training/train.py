@@ -81,7 +81,7 @@ def train(
 
     out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
     (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-    if done:
+    if done and (out / "metrics.csv").exists():
         (out / "metrics.csv").rename(out / f"metrics.until_{done}.csv")
     best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max")
     last = ModelCheckpoint(out, filename="last", enable_version_counter=False)
