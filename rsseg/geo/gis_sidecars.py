@@ -40,12 +40,12 @@ def write_sidecars(raster: str | Path, legend: Legend, counts: Mapping[int, int]
     Raises:
         OutputError: If a file cannot be written.
     """
-    raster = Path(raster)
-    _write(raster.with_name(raster.name + ".aux.xml"), _auxiliary(legend, counts))
-    _write(raster.with_suffix(".qml"), _style(legend))
+    auxiliary, style = sidecars(raster)
+    _write(auxiliary, _auxiliary(legend, counts))
+    _write(style, _style(legend))
 
 
-def sidecars(raster: str | Path) -> tuple[Path, ...]:
+def sidecars(raster: str | Path) -> tuple[Path, Path]:
     """The files that `write_sidecars` writes for a raster."""
     raster = Path(raster)
     return raster.with_name(raster.name + ".aux.xml"), raster.with_suffix(".qml")

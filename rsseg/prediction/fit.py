@@ -34,7 +34,7 @@ def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ..
         )
     if chosen:
         return scene.bands
-    if all(name in scene.band_names for name in wanted):
+    if _named(scene, bundle):
         return tuple(scene.band_names.index(name) + 1 for name in wanted)
     if len(scene.bands) < len(wanted):
         raise BandError(
@@ -47,8 +47,7 @@ def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ..
 
 def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator[str]:
     """What to know where bands of a scene that has more of them were taken by their order."""
-    by_name = all(name in scene.band_names for name in bundle.bands)
-    if not by_name and len(scene.bands) > len(bands):
+    if not _named(scene, bundle) and len(scene.bands) > len(bands):
         yield (
             f"bands {', '.join(map(str, bands))} were taken as {', '.join(bundle.bands)}; "
             "choose others by --bands"
@@ -95,3 +94,8 @@ def note_radiometry(scene: Scene, bundle: Bundle) -> Iterator[str]:
             f"{scene.path} holds {scene.dtype} pixels and the model expects 8-bit ones, 0-255; "
             "unless they have that range, rescale them first, e.g. gdal_translate -ot Byte -scale"
         )
+
+
+def _named(scene: Scene, bundle: Bundle) -> bool:
+    """Whether the scene names all of the model's bands."""
+    return all(name in scene.band_names for name in bundle.bands)
