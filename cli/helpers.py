@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -66,6 +66,23 @@ def shares(pixels: dict[str, int]) -> str:
     total = sum(pixels.values()) or 1
     ranked = sorted(pixels.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in ranked)
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns under a heading; numbers stand to the right."""
+    lines = [tuple(heading), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numeric = [
+        all(cell[:1].isdigit() or cell == "-" for cell in column[1:])
+        for column in zip(*lines, strict=True)
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )
 
 
 def _remember_verbose(ctx: click.Context, option: click.Parameter, value: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from rsseg import __version__
 from rsseg.errors import RssegError
 
-from . import helpers, info, predict, prepare, train, vectorise
+from . import helpers, info, models, predict, prepare, train, vectorise
 
 
 class _Commands(click.Group):
@@ -39,3 +39,4 @@ main.add_command(vectorise.command, "vectorize")
 main.add_command(info.command)
 main.add_command(train.command)
 main.add_command(prepare.command)
+main.add_command(models.group)

@@ -36,13 +36,24 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_commands_are_there() -> None:
-    assert {"predict", "vectorise", "vectorize", "info", "train", "prepare"} <= set(main.commands)
+    assert {"predict", "vectorise", "vectorize", "info", "train", "prepare", "models"} <= set(main.commands)
     assert main.commands["vectorize"] is main.commands["vectorise"]
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+def _commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    """Commands by what is typed; those of groups with the group's name before."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= _commands(command, f"{prefix}{name} ")
+        else:
+            found[prefix + name] = command
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(_commands(main)))
 def test_every_command_and_option_says_what_it_does(name: str) -> None:
-    command = main.commands[name]
+    command = _commands(main)[name]
     assert command.help
     assert command.get_short_help_str().endswith("."), "cut off in the list of commands"
     names = {option for parameter in command.params for option in parameter.opts}

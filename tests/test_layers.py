@@ -47,7 +47,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "pyogrio": GROUND,
     "pyproj": GROUND,
     "torch": (*NETWORKS, "rsseg.export", "rsseg.prediction.torch_engine"),
-    "torchvision": ("rsseg.loading",),
+    "torchvision": ("rsseg.loading", "rsseg.models.pretrained"),
     "timm": ("rsseg.models",),
     "safetensors": ("rsseg.models",),
     "openvino": ("rsseg.prediction.openvino_engine",),

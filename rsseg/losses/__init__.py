@@ -8,11 +8,18 @@ from typing import Any
 from torch import nn
 
 from rsseg.errors import OptionError
-from rsseg.losses.compound import CLLoss
+from rsseg.losses.compound import CLLoss, DeepSupervision
 from rsseg.losses.pixel import CrossEntropyLoss
 from rsseg.losses.region import LovaszSoftmaxLoss
 
-__all__ = ["BUILDERS", "CLLoss", "CrossEntropyLoss", "LovaszSoftmaxLoss", "create"]
+__all__ = [
+    "BUILDERS",
+    "CLLoss",
+    "CrossEntropyLoss",
+    "DeepSupervision",
+    "LovaszSoftmaxLoss",
+    "create",
+]
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "cl": CLLoss,

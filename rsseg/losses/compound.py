@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -43,3 +46,27 @@ class CLLoss(nn.Module):
         if not self.training or int(self.calls) > self.warm_up:
             loss = loss + self.lovasz_weight * self.lovasz(logits, labels)
         return loss
+
+
+class DeepSupervision(nn.Module):
+    """A loss on the main logits plus a share of one on the auxiliary logits.
+
+    Args:
+        loss: For the main logits.
+        weight: Of the auxiliary loss.
+        aux_loss: For the auxiliary logits; None for one like ``loss``, with a state of its own.
+    """
+
+    def __init__(
+        self, loss: nn.Module, weight: float = 0.4, aux_loss: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.loss, self.weight = loss, weight
+        self.aux_loss = deepcopy(loss) if aux_loss is None else aux_loss
+
+    def forward(self, outputs: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
+        """Scalar loss of logits, or of main and auxiliary logits."""
+        if isinstance(outputs, Tensor):
+            return cast(Tensor, self.loss(outputs, labels))
+        main, aux = outputs
+        return cast(Tensor, self.loss(main, labels) + self.weight * self.aux_loss(aux, labels))

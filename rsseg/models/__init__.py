@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from rsseg.errors import OptionError
+from rsseg.models.deeplab import DeepLabV3Plus, LMDeepLabV3Plus
+from rsseg.models.heads import deeplabv3, fcn, pspnet
 from rsseg.models.mst import MSTDeepLabV3Plus
+from rsseg.models.unet import PretrainedUNet, UNet
 from rsseg.models.weights import load, save
 
-__all__ = ["BUILDERS", "create", "load", "save"]
+__all__ = ["BUILDERS", "create", "defaults", "load", "save"]
+
+_ENCODERS = {
+    "xception": "legacy_xception",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101",
+    "mobilenetv2": "mobilenetv2_100",
+}
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "mst-deeplabv3plus": MSTDeepLabV3Plus,
+    "deeplabv3plus-xception65": partial(MSTDeepLabV3Plus, encoder="xception65", attention=False),
+    "deeplabv3plus-mobilenetv2-mst": partial(MSTDeepLabV3Plus, attention=False),
+    "pspnet-resnet101-deepstem": partial(
+        pspnet, encoder="resnet101s", output_stride=16, align_corners=True
+    ),
+    "unet-vgg16": PretrainedUNet,
+    "lm-deeplabv3plus": LMDeepLabV3Plus,
+    **{f"deeplabv3-{n}": partial(deeplabv3, encoder=timm) for n, timm in _ENCODERS.items()},
+    **{f"deeplabv3plus-{n}": partial(DeepLabV3Plus, encoder=timm) for n, timm in _ENCODERS.items()},
+    "unet": UNet,
+    "unet-small": partial(UNet, widths=(32, 64, 128, 256)),
+    "fcn-resnet101": fcn,
+    "fcn-dilated-resnet101": partial(fcn, output_stride=8),
+    "pspnet-resnet101": pspnet,
 }
-"""Builder by architecture name."""
+"""Builder by architecture name; `rsseg.catalog` has a card of each."""
 
 
 def create(
@@ -37,7 +64,8 @@ def create(
         classes: Number of output channels.
         bands: Number of input channels.
         weights: Start of the encoder: None (random), ``"imagenet"`` (from the hub) or the path
-            of a file with the encoder's tensors.
+            of a file in timm's layout. FCN and DeepLabV3 on ResNets also take ``"coco"`` or the
+            path of torchvision's file: all but the last layers start from those.
         output_stride: Input pixels per pixel of the deepest feature; None for the paper's.
         aux: Whether to add an auxiliary head, where the architecture has one.
         encoder: A timm encoder in place of the architecture's own, where it can take another.
@@ -46,17 +74,36 @@ def create(
     Raises:
         OptionError: If the name or an option is unknown, or a number out of range.
     """
-    if name not in BUILDERS:
-        raise OptionError(
-            f"there is no architecture '{name}'", expected=" or ".join(sorted(BUILDERS))
-        )
+    builder = _builder(name)
     if classes < 1 or bands < 1:
         raise OptionError(
             "a network needs at least one class and band", got=f"{classes} and {bands}"
         )
     given = {"output_stride": output_stride, "aux": aux or None, "encoder": encoder}
     options |= {key: value for key, value in given.items() if value is not None}
-    try:
-        return BUILDERS[name](classes=classes, bands=bands, weights=weights, **options)
-    except TypeError as error:
-        raise OptionError(f"{name} does not take these options: {error}") from error
+    known = defaults(name)
+    for key in options.keys() - known:
+        near = difflib.get_close_matches(key, known, n=1) or list(known)
+        raise OptionError(f"{name} has no option '{key}'", expected=", ".join(near))
+    return builder(classes=classes, bands=bands, weights=weights, **options)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The architecture's own options and their defaults.
+
+    Raises:
+        OptionError: If there is no such architecture.
+    """
+    parameters = inspect.signature(_builder(name)).parameters
+    return {
+        key: parameter.default
+        for key, parameter in parameters.items()
+        if key not in ("classes", "bands", "weights")
+    }
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
+    if name not in BUILDERS:
+        near = difflib.get_close_matches(name, BUILDERS, n=3) or sorted(BUILDERS)
+        raise OptionError(f"there is no architecture '{name}'", expected=" or ".join(near))
+    return BUILDERS[name]

@@ -1,6 +1,8 @@
-"""Parts that several networks share: convolution units, ASPP, squeeze and excitation."""
+"""Parts that several networks share: convolution units, resizing, ASPP, the plain head."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -25,27 +27,11 @@ def conv_bn_relu(
     )
 
 
-class SqueezeExcitation(nn.Module):
-    """Channel weights from global averages (Hu et al. 2018), bias-free, by 1x1 convolutions.
-
-    Convolutions, because the result of a Linear changes with the batch it stands in.
-
-    Args:
-        channels: Channels in and out.
-        reduction: Ratio r of channels to the width of the bottleneck.
-    """
-
-    def __init__(self, channels: int, reduction: int = 16) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, channels // reduction, 1, bias=False)
-        self.excite = nn.Conv2d(channels // reduction, channels, 1, bias=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``(N, C, h, w)`` weighted by channel."""
-        pooled = features.mean(dim=(2, 3), keepdim=True)
-        weights = self.excite(functional.relu(self.squeeze(pooled)))
-        weighted: Tensor = features * weights.sigmoid()
-        return weighted
+def resize(features: Tensor, like: Tensor, *, align_corners: bool = False) -> Tensor:
+    """``(N, C, h, w)`` interpolated bilinearly to the height and width of another tensor."""
+    return functional.interpolate(
+        features, size=like.shape[-2:], mode="bilinear", align_corners=align_corners
+    )
 
 
 class ImagePooling(nn.Module):
@@ -73,7 +59,7 @@ class ASPP(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, rates: tuple[int, int, int], *, width: int = 256, bias: bool
+        self, inputs: int, rates: tuple[int, int, int], *, width: int = 256, bias: bool = False
     ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
@@ -88,3 +74,14 @@ class ASPP(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, inputs, h, w)`` to the concatenation ``(N, 5 * width, h, w)``."""
         return torch.cat([branch(features) for branch in self.branches], dim=1)
+
+
+def plain_head(inputs: int, classes: int, dropout: float) -> nn.Sequential:
+    """The head of an FCN and every auxiliary head: a 3x3 unit to a quarter, dropout, 1x1."""
+    return nn.Sequential(
+        OrderedDict(
+            reduce=conv_bn_relu(inputs, inputs // 4, 3),
+            dropout=nn.Dropout(dropout),
+            classify=nn.Conv2d(inputs // 4, classes, 1),
+        )
+    )

@@ -10,16 +10,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from rsseg.errors import OptionError
+from rsseg.models.attention import SqueezeExcitation
 from rsseg.models.backbones import Backbone
-from rsseg.models.blocks import ASPP, SqueezeExcitation, conv_bn_relu
+from rsseg.models.blocks import ASPP, conv_bn_relu, resize
+from rsseg.models.heads import aspp_rates
 
 _WIDTH = 256
 _SHALLOW_WIDTH = 48
-_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
-"""Dilations of the ASPP by output stride."""
 
 
 class MSTDeepLabV3Plus(nn.Module):
@@ -32,10 +30,13 @@ class MSTDeepLabV3Plus(nn.Module):
         classes: Output channels.
         bands: Input channels.
         weights: Start of the encoder, see `rsseg.models.create`.
+        encoder: A timm encoder with features at 1/4.
         output_stride: 16 as in the paper, or 8 (dilations double).
+        attention: Whether to weight the channels of the ASPP by squeeze and excitation; without it
+            this is the DeepLabV3+ the paper compares with.
 
     Raises:
-        OptionError: If the output stride is another.
+        OptionError: If the output stride is another, or the encoder has no features at 1/4.
     """
 
     def __init__(
@@ -44,18 +45,21 @@ class MSTDeepLabV3Plus(nn.Module):
         classes: int,
         bands: int = 3,
         weights: str | None = None,
+        encoder: str = "mobilenetv2_100",
         output_stride: int = 16,
+        attention: bool = True,
     ) -> None:
         super().__init__()
-        if output_stride not in _RATES:
-            raise OptionError("unusable output stride", expected="16 or 8", got=output_stride)
-        self.encoder = Backbone(
-            "mobilenetv2_100", bands=bands, output_stride=output_stride, weights=weights
+        rates = aspp_rates(output_stride)
+        self.encoder = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
+        self.shallow_map = self.encoder.at(4)
+        shallow_channels = self.encoder.channels[self.shallow_map]
+        self.aspp = ASPP(self.encoder.channels[-1], rates, width=_WIDTH, bias=True)
+        self.attention = (
+            SqueezeExcitation(self.aspp.channels, reduction=16) if attention else nn.Identity()
         )
-        self.aspp = ASPP(self.encoder.deep_channels, _RATES[output_stride], width=_WIDTH, bias=True)
-        self.attention = SqueezeExcitation(self.aspp.channels, reduction=16)
         self.merge = conv_bn_relu(self.aspp.channels, _WIDTH, bias=True)
-        self.shallow = conv_bn_relu(self.encoder.shallow_channels, _SHALLOW_WIDTH, bias=True)
+        self.shallow = conv_bn_relu(shallow_channels, _SHALLOW_WIDTH, bias=True)
         self.fuse = nn.Sequential(
             conv_bn_relu(_WIDTH + _SHALLOW_WIDTH, _WIDTH, 3, bias=True),
             nn.Dropout(0.5),
@@ -66,13 +70,8 @@ class MSTDeepLabV3Plus(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, classes, h, w)`` of images ``(N, bands, h, w)``."""
-        shallow, deep = self.encoder(images)
-        deep = self.merge(self.attention(self.aspp(deep)))
-        fused = torch.cat([_resize(deep, shallow), self.shallow(shallow)], dim=1)
-        return _resize(cast(Tensor, self.classify(self.fuse(fused))), images)
-
-
-def _resize(features: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(
-        features, size=like.shape[-2:], mode="bilinear", align_corners=True
-    )
+        maps = self.encoder(images)
+        shallow = maps[self.shallow_map]
+        deep = resize(self.merge(self.attention(self.aspp(maps[-1]))), shallow, align_corners=True)
+        fused = self.fuse(torch.cat([deep, self.shallow(shallow)], dim=1))
+        return resize(cast(Tensor, self.classify(fused)), images, align_corners=True)

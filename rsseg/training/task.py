@@ -39,7 +39,8 @@ class SegmentationTask(lightning.LightningModule):
             weights=recipe.model.weights,
             **recipe.model.options,
         ).to(memory_format=torch.channels_last)
-        self.loss = losses.create(recipe.loss.name, **recipe.loss.options)
+        loss = losses.create(recipe.loss.name, **recipe.loss.options)
+        self.loss = losses.DeepSupervision(loss)
         self.confusion = ConfusionMatrix(recipe.legend.names)
         for name, values in (
             ("gain", recipe.normalisation.gain),
@@ -47,11 +48,13 @@ class SegmentationTask(lightning.LightningModule):
         ):
             self.register_buffer(name, torch.from_numpy(values)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of raw images ``(N, B, h, w)``."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits of raw images ``(N, B, h, w)``; while training also an auxiliary head's."""
         normalised = images.float() * self.gain + self.offset
-        logits: Tensor = self.network(normalised.contiguous(memory_format=torch.channels_last))
-        return logits
+        outputs: Tensor | tuple[Tensor, Tensor] = self.network(
+            normalised.contiguous(memory_format=torch.channels_last)
+        )
+        return outputs
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Loss of one batch."""

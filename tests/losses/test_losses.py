@@ -7,7 +7,7 @@ from torch.nn import functional
 from rsseg import losses
 from rsseg.errors import OptionError
 from rsseg.legend import NODATA
-from rsseg.losses import CLLoss, CrossEntropyLoss, LovaszSoftmaxLoss
+from rsseg.losses import CLLoss, CrossEntropyLoss, DeepSupervision, LovaszSoftmaxLoss
 
 ALL = sorted(losses.BUILDERS)
 
@@ -171,3 +171,28 @@ def test_cl_warms_up_by_cross_entropy_alone_and_counts_training_calls_only():
     assert values(3) == pytest.approx([alone, both, both])
     assert float(resumed(logits, labels)) == pytest.approx(alone)
     assert float(resumed(logits, labels)) == pytest.approx(both)
+
+
+# --- deep supervision
+
+
+def test_deep_supervision_adds_a_share_of_the_auxiliary_loss():
+    (main, labels), (aux, _) = _random(0), _random(1)
+    plain = CrossEntropyLoss()
+    together = DeepSupervision(CrossEntropyLoss(), weight=0.4)
+    assert torch.equal(together(main, labels), plain(main, labels))
+    expected = plain(main, labels) + 0.4 * plain(aux, labels)
+    assert torch.allclose(together((main, aux), labels), expected)
+    mixed = DeepSupervision(LovaszSoftmaxLoss(), weight=2.0, aux_loss=CrossEntropyLoss())
+    expected = LovaszSoftmaxLoss()(main, labels) + 2.0 * plain(aux, labels)
+    assert torch.allclose(mixed((main, aux), labels), expected)
+
+
+def test_deep_supervision_does_not_hasten_a_warm_up():
+    (main, labels), (aux, _) = _random(0), _random(1)
+    together = DeepSupervision(CLLoss(warm_up=2)).train()
+    for _ in range(2):
+        assert float(together((main, aux), labels)) == pytest.approx(
+            float(CrossEntropyLoss()(main, labels) + 0.4 * CrossEntropyLoss()(aux, labels))
+        )
+    assert int(together.loss.calls) == 2

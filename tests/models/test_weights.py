@@ -1,13 +1,15 @@
 import dataclasses
+from urllib.error import URLError
 
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from torchvision.models import segmentation
 
 from rsseg import models
-from rsseg.bundle import Bundle, read_bundle
-from rsseg.errors import BundleError
+from rsseg.bundle import Bundle
+from rsseg.errors import BundleError, OptionError
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
 
@@ -26,20 +28,8 @@ def _network(bundle, seed=0):
     ).eval()
 
 
-@pytest.mark.parametrize("name", sorted(models.BUILDERS))
-class TestEveryModel:
-    def test_round_trip_is_exact(self, name, tmp_path):
-        bundle = _bundle(name, ("nir", "red", "green", "blue"), output_stride=8)
-        network = _network(bundle)
-        path = tmp_path / "model.safetensors"
-        models.save(path, network, bundle)
-        copy, copied = models.load(path)
-        assert copied == bundle == read_bundle(path)
-        assert not copy.training
-        expected, got = network.state_dict(), copy.state_dict()
-        assert expected.keys() == got.keys()
-        assert all(torch.equal(expected[key], got[key]) for key in expected)
-
+@pytest.mark.parametrize("name", ["mst-deeplabv3plus", "unet-small"])
+class TestFiles:
     @torch.no_grad()
     def test_half_precision_halves_the_file_and_widens_on_loading(self, name, tmp_path):
         bundle = _bundle(name)
@@ -116,6 +106,17 @@ def test_missing_weights_name_the_remedy(tmp_path):
         models.create("mst-deeplabv3plus", classes=2, weights=str(tmp_path / "gone.safetensors"))
 
 
+def test_a_failed_download_names_the_file_to_pass(monkeypatch):
+    def offline(*arguments, **options):
+        raise FileNotFoundError("no network. A long story follows.")
+
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", offline)
+    with pytest.raises(
+        BundleError, match=r"resnet50 from the hub cannot be used.*huggingface\.co/timm/resnet50\."
+    ):
+        models.create("deeplabv3-resnet50", classes=2, weights="imagenet")
+
+
 @pytest.mark.parametrize("content", ["text", "truncated", "other network"])
 def test_other_files_are_refused_with_the_remedy(tmp_path, encoder_file, content):
     path = tmp_path / "odd.safetensors"
@@ -127,3 +128,90 @@ def test_other_files_are_refused_with_the_remedy(tmp_path, encoder_file, content
         save_file({"fc.weight": torch.zeros(3)}, str(path))
     with pytest.raises(BundleError, match=rf"odd\.safetensors.*timm's {ENCODER} layout"):
         models.create("mst-deeplabv3plus", classes=2, weights=str(path))
+
+
+# --- encoders in place of the architecture's own
+
+
+def test_other_encoders_take_the_place():
+    with torch.device("meta"):
+        network = models.create("deeplabv3plus-resnet50", classes=2, encoder="convnext_tiny").eval()
+        assert network.encoder.reductions == (4, 8, 16, 16)
+        assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 2, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "reason"),
+    [
+        ("deeplabv3-resnet50", "resnet_50", "timm has no encoder 'resnet_50', expected resnet50"),
+        ("deeplabv3-resnet50", "swin_tiny_patch4_window7_224", "no feature maps at output stride"),
+        ("deeplabv3-resnet50", "vgg16", "no feature maps at output stride 16"),
+        ("unet-vgg16", "vit_tiny_patch16_224", "vit_tiny_patch16_224 cannot be used here"),
+        ("unet", "resnet50", "unet has no option 'encoder', expected widths, bilinear"),
+    ],
+)
+def test_encoders_that_do_not_fit_are_refused(name, encoder, reason):
+    with pytest.raises(OptionError, match=reason):
+        models.create(name, classes=2, encoder=encoder)
+
+
+def test_a_decoder_needs_features_at_a_quarter(monkeypatch):
+    shapes = ((2, 8, 16), (4, 8, 16))
+    monkeypatch.setattr("rsseg.models.backbones._shapes", lambda *arguments: shapes)
+    with pytest.raises(OptionError, match=r"no features at 1/4, got 1/2, 1/8, 1/16"):
+        models.create("deeplabv3plus-resnet50", classes=2)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3-resnet50", "deeplabv3-mobilenetv2", "fcn-resnet101"])
+def test_unusable_output_strides_are_refused(name):
+    with pytest.raises(OptionError, match=r"output stride, expected .*16.*got 12"):
+        models.create(name, classes=2, output_stride=12)
+
+
+# --- whole networks from torchvision
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "options"),
+    [
+        ("deeplabv3-resnet50", "deeplabv3_resnet50", {}),
+        pytest.param("deeplabv3-resnet101", "deeplabv3_resnet101", {}, marks=pytest.mark.slow),
+        ("fcn-dilated-resnet101", "fcn_resnet50", {"encoder": "resnet50"}),
+        pytest.param("fcn-dilated-resnet101", "fcn_resnet101", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_torchvisions_networks_are_ours(name, theirs, options, tmp_path):
+    """Weights of torchvision's network give its very logits, so the structures are the same."""
+    torch.manual_seed(0)
+    reference = getattr(segmentation, theirs)(weights=None, weights_backbone=None, aux_loss=True)
+    torch.save(reference.state_dict(), tmp_path / "theirs.pth")
+    weights = str(tmp_path / "theirs.pth")
+    ours = models.create(name, classes=21, weights=weights, output_stride=8, aux=True, **options)
+    images = torch.randn(2, 3, 65, 97)
+    with torch.no_grad():
+        expected = reference.eval()(images)
+        spread = float(expected["out"].std())
+        assert torch.allclose(ours.eval()(images), expected["out"], atol=1e-4 * spread)
+    other = models.create(name, classes=8, bands=4, weights=weights, output_stride=8, **options)
+    mine, wanted = other.state_dict(), ours.state_dict()
+    assert mine["head.classify.weight"].shape[0] == 8
+    kept = [key for key in mine if not key.startswith(("head.classify", "encoder.body.conv1"))]
+    assert all(torch.equal(mine[key], wanted[key]) for key in kept)
+
+
+def test_whole_networks_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(OptionError, match="no whole-network weights for deeplabv3 on mobilenetv2"):
+        models.create("deeplabv3-mobilenetv2", classes=2, weights="coco")
+    torch.save({"backbone.conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pth")
+    with pytest.raises(BundleError, match=r"part\.pth do not fit deeplabv3 on resnet50.*missing"):
+        models.create("deeplabv3-resnet50", classes=2, weights=str(tmp_path / "part.pth"))
+
+
+def test_a_failed_download_of_a_whole_network_names_its_file(monkeypatch):
+    def offline(*arguments, **options):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    monkeypatch.setenv("TORCH_HOME", "/nonexistent")
+    with pytest.raises(BundleError, match=r"download https://.*deeplabv3_resnet50_coco.*\.pth"):
+        models.create("deeplabv3-resnet50", classes=2, weights="coco")

@@ -10,6 +10,7 @@ from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
 from rsseg.errors import BundleError, CatalogueError, GridMismatch, OutputError, RecipeError
 from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, read_recipe, train
+from rsseg.training.task import SegmentationTask
 
 CLASSES = [
     {"code": 4, "name": "left", "colour": [255, 0, 0]},
@@ -192,3 +193,17 @@ def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
     train(recipe, tmp_path / "run")
     with pytest.raises(RecipeError, match="another recipe"):
         train(_with(recipe, trainer={"seed": 6}), tmp_path / "run", resume=True)
+
+
+def test_an_auxiliary_head_is_trained_too(recipe):
+    options = {"encoder": "resnet14t", "aux": True}
+    task = SegmentationTask(_with(recipe, model={"name": "fcn-resnet101", "options": options}))
+    task.log = lambda *arguments, **options: None
+    batch = {
+        "image": torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8),
+        "label": torch.randint(2, (2, 32, 32)),
+    }
+    task.train().training_step(batch, 0).backward()
+    assert all(parameter.grad.any() for parameter in task.network.aux.parameters())
+    assert all(parameter.grad.any() for parameter in task.network.head.parameters())
+    assert task.eval()(batch["image"]).shape == (2, 2, 32, 32)
