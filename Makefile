@@ -36,6 +36,7 @@ bench: $(VENV)/test
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/model_table.py
 	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/npaloss.py
 	$(BIN)/python benchmarks/startup.py
 
 clean:

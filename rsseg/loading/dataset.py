@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,18 @@ from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA, Legend
 
 Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+LabelTransform = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]
 
 
 class Sample(TypedDict):
-    """Raw pixels ``(B, size, size)`` and int64 class indices ``(size, size)``, 255 for none."""
+    """Raw pixels ``(B, size, size)`` and int64 class indices ``(size, size)``, 255 for none.
+
+    ``counts``, such as an affinity map, are there where the dataset has a label transform.
+    """
 
     image: Tensor
     label: Tensor
+    counts: NotRequired[Tensor]
 
 
 class WindowDataset(Dataset[Sample]):
@@ -43,6 +48,8 @@ class WindowDataset(Dataset[Sample]):
             what the file has there.
         transform: Augmentation of image and label together.
         seed: Seed of the transform's random numbers.
+        label_transform: What else a loss takes from the final label ``(size, size)``, worked out
+            in the loader's workers, see `rsseg.losses.NPALoss.label_transform`.
 
     Raises:
         GridMismatch: If a label does not lie on its image's grid.
@@ -58,7 +65,9 @@ class WindowDataset(Dataset[Sample]):
         fill: npt.NDArray[np.float64] | None = None,
         transform: Transform | None = None,
         seed: int = 0,
+        label_transform: LabelTransform | None = None,
     ) -> None:
+        self.label_transform = label_transform
         self.catalogue, self.sampler, self.legend = catalogue, sampler, legend
         self.bands, self.fill, self.transform, self.seed = bands, fill, transform, seed
         grids = [scene.grid() for scene in catalogue]
@@ -89,7 +98,10 @@ class WindowDataset(Dataset[Sample]):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(hash((self.seed, index)))
                 image, label = self.transform(image, label)
-        return {"image": image, "label": label}
+        sample: Sample = {"image": image, "label": label}
+        if self.label_transform is not None:
+            sample["counts"] = torch.from_numpy(self.label_transform(label.numpy()))
+        return sample
 
     def __getstate__(self) -> dict[str, object]:
         """Open files do not travel to workers."""

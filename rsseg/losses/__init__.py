@@ -8,23 +8,36 @@ from typing import Any
 from torch import nn
 
 from rsseg.errors import OptionError
+from rsseg.losses.affinity import neighbouring_pixel_affinity
 from rsseg.losses.compound import CLLoss, DeepSupervision
-from rsseg.losses.pixel import CrossEntropyLoss
-from rsseg.losses.region import LovaszSoftmaxLoss
+from rsseg.losses.npa import NPALoss
+from rsseg.losses.pixel import CrossEntropyLoss, FocalLoss, PixelLoss, median_frequency_weights
+from rsseg.losses.region import DiceLoss, IoULoss, LovaszSoftmaxLoss
 
 __all__ = [
     "BUILDERS",
     "CLLoss",
     "CrossEntropyLoss",
     "DeepSupervision",
+    "DiceLoss",
+    "FocalLoss",
+    "IoULoss",
     "LovaszSoftmaxLoss",
+    "NPALoss",
+    "PixelLoss",
     "create",
+    "median_frequency_weights",
+    "neighbouring_pixel_affinity",
 ]
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "cl": CLLoss,
     "cross-entropy": CrossEntropyLoss,
+    "dice": DiceLoss,
+    "focal": FocalLoss,
+    "iou": IoULoss,
     "lovasz-softmax": LovaszSoftmaxLoss,
+    "npa": NPALoss,
 }
 """Builder by name."""
 

@@ -39,7 +39,7 @@ class CLLoss(nn.Module):
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss in float32."""
+        """Scalar loss, at least in float32."""
         loss: Tensor = self.ce_weight * self.ce(logits, labels)
         if self.training:
             self.calls += 1
@@ -64,9 +64,22 @@ class DeepSupervision(nn.Module):
         self.loss, self.weight = loss, weight
         self.aux_loss = deepcopy(loss) if aux_loss is None else aux_loss
 
-    def forward(self, outputs: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
-        """Scalar loss of logits, or of main and auxiliary logits."""
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, Tensor], labels: Tensor, *given: Tensor
+    ) -> Tensor:
+        """Scalar loss of logits, or of main and auxiliary logits.
+
+        Args:
+            outputs: What a network gives.
+            labels: Class indices ``(N, H, W)``.
+            given: What else the loss takes, such as the affinity map of `NPALoss`; an auxiliary
+                loss of another kind does not get it.
+        """
         if isinstance(outputs, Tensor):
-            return cast(Tensor, self.loss(outputs, labels))
+            return cast(Tensor, self.loss(outputs, labels, *given))
         main, aux = outputs
-        return cast(Tensor, self.loss(main, labels) + self.weight * self.aux_loss(aux, labels))
+        beside = given if type(self.aux_loss) is type(self.loss) else ()
+        return cast(
+            Tensor,
+            self.loss(main, labels, *given) + self.weight * self.aux_loss(aux, labels, *beside),
+        )

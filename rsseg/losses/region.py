@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rsseg.legend import NODATA
+from rsseg.losses.pixel import check_word, full_precision
+
+Scope = Literal["batch", "image"]
+Classes = Literal["present", "all"]
 
 
 class LovaszSoftmaxLoss(nn.Module):
@@ -23,18 +30,94 @@ class LovaszSoftmaxLoss(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss in float32; 0 with a graph if no pixel is labelled."""
+        """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled."""
         labelled = (labels != self.ignore_index).flatten()
         present = torch.unique(labels.flatten()[labelled])
         if present.numel() == 0:
-            return logits.float().sum() * 0
-        scores = logits.float().softmax(dim=1).movedim(1, 0).flatten(1)[present]
+            return full_precision(logits).sum() * 0
+        scores = full_precision(logits).softmax(dim=1).movedim(1, 0).flatten(1)[present]
         member = labels.flatten() == present[:, None]
         # An unlabelled pixel has no error, so it comes last and weighs nothing.
-        errors = (member.float() - scores).abs() * labelled
+        errors = (member.to(scores.dtype) - scores).abs() * labelled
         errors, order = errors.sort(dim=1, descending=True)
-        steps: Tensor = errors * _jaccard_steps(member.gather(1, order))
+        steps: Tensor = errors * _jaccard_steps(member.gather(1, order)).to(errors.dtype)
         return steps.sum(dim=1).mean()
+
+
+class OverlapLoss(nn.Module):
+    """Base of losses that are 1 - a mean overlap of classes.
+
+    Args:
+        scope: Whether sums are over the ``batch`` or over each ``image``.
+        classes: Whether the mean is over classes ``present`` in the labels of that scope, or all.
+        eps: Added to the denominator.
+        ignore_index: Label of pixels that do not count.
+
+    Raises:
+        OptionError: If scope or classes is another word.
+    """
+
+    def __init__(
+        self,
+        scope: Scope = "batch",
+        classes: Classes = "present",
+        eps: float = 1e-6,
+        ignore_index: int = NODATA,
+    ) -> None:
+        super().__init__()
+        check_word("scope", scope, get_args(Scope))
+        check_word("classes", classes, get_args(Classes))
+        self.scope, self.classes, self.eps, self.ignore_index = scope, classes, eps, ignore_index
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled.
+
+        Images without a labelled pixel do not count.
+        """
+        both, scores, truth = self._sums(logits, labels)
+        part, whole = self.overlap(both, scores, truth)
+        whole = whole + self.eps
+        overlaps = part / whole.where(whole > 0, 1)
+        if self.classes == "present":
+            counted = truth > 0
+        else:
+            counted = (truth.sum(dim=1, keepdim=True) > 0).expand_as(truth)
+        return ((1 - overlaps) * counted).sum() / counted.sum().clamp(min=1)
+
+    def overlap(self, both: Tensor, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Numerator and denominator from the sums of p y, p and y."""
+        raise NotImplementedError
+
+    def _sums(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums ``(N, K)`` over the labelled pixels of p y, p and y; N is 1 for the batch."""
+        labelled = labels != self.ignore_index
+        scores = full_precision(logits).softmax(dim=1) * labelled[:, None]
+        truth = functional.one_hot(labels.where(labelled, 0), logits.shape[1]).movedim(-1, 1)
+        truth = (truth * labelled[:, None]).to(scores.dtype)
+        sums = [each.sum((2, 3)) for each in (scores * truth, scores, truth)]
+        if self.scope == "batch":
+            sums = [each.sum(0, keepdim=True) for each in sums]
+        return sums[0], sums[1], sums[2]
+
+
+class DiceLoss(OverlapLoss):
+    """Soft Dice, 1 - mean of ``2 sum(p y) / (sum(p) + sum(y))`` (Milletari et al. 2016)."""
+
+    def overlap(self, both: Tensor, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Numerator and denominator from the sums of p y, p and y."""
+        return 2 * both, scores + truth
+
+
+class IoULoss(OverlapLoss):
+    """Soft IoU, 1 - mean of ``sum(p y) / sum(p + y - p y)``.
+
+    With ``scope="image", classes="all", eps=0`` it is the alpine paper's code, where a class absent
+    from an image scores 0: a perfect prediction of m of K classes then has the loss 1 - m / K.
+    """
+
+    def overlap(self, both: Tensor, scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Numerator and denominator from the sums of p y, p and y."""
+        return both, scores + truth - both
 
 
 def _jaccard_steps(member: Tensor) -> Tensor:
@@ -47,4 +130,4 @@ def _jaccard_steps(member: Tensor) -> Tensor:
     ranks = torch.arange(1, member.shape[1] + 1, device=member.device)
     total = hits[:, -1:]
     jaccard = 1 - (total - hits).double() / (total + ranks - hits)
-    return jaccard.diff(dim=1, prepend=jaccard.new_zeros(len(member), 1)).float()
+    return jaccard.diff(dim=1, prepend=jaccard.new_zeros(len(member), 1))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from rsseg import losses, models
-from rsseg.loading.dataset import Sample
+from rsseg.loading.dataset import LabelTransform, Sample
 from rsseg.metrics import ConfusionMatrix
 from rsseg.training.recipe import Recipe
 
@@ -39,8 +39,7 @@ class SegmentationTask(lightning.LightningModule):
             weights=recipe.model.weights,
             **recipe.model.options,
         ).to(memory_format=torch.channels_last)
-        loss = losses.create(recipe.loss.name, **recipe.loss.options)
-        self.loss = losses.DeepSupervision(loss)
+        self.loss = losses.DeepSupervision(losses.create(recipe.loss.name, **recipe.loss.options))
         self.confusion = ConfusionMatrix(recipe.legend.names)
         for name, values in (
             ("gain", recipe.normalisation.gain),
@@ -58,9 +57,15 @@ class SegmentationTask(lightning.LightningModule):
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Loss of one batch."""
-        loss: Tensor = self.loss(self(batch["image"]), batch["label"])
+        given = [batch["counts"]] if "counts" in batch else []
+        loss: Tensor = self.loss(self(batch["image"]), batch["label"], *given)
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def label_transform(self) -> LabelTransform | None:
+        """What the loss takes of labels alone, for the loader's workers."""
+        loss = self.loss.loss
+        return loss.label_transform() if isinstance(loss, losses.NPALoss) else None
 
     def on_validation_epoch_start(self) -> None:
         """Count from zero."""

@@ -21,6 +21,7 @@ from rsseg.data.catalogue import Catalogue, read_catalogue
 from rsseg.data.samplers import GridWindows, RandomWindows
 from rsseg.errors import OutputError, RecipeError
 from rsseg.loading import Augmenter, WindowDataset
+from rsseg.loading.dataset import LabelTransform
 from rsseg.models import load, save
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
@@ -77,7 +78,8 @@ def train(
     )
     lightning.seed_everything(recipe.trainer.seed, verbose=False)
     task = SegmentationTask(recipe)
-    loaders = _training_loader(recipe, training, done), _loader(recipe, validation)
+    labels = task.label_transform()
+    loaders = _training_loader(recipe, training, done, labels), _loader(recipe, validation)
 
     out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
     (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
@@ -163,7 +165,9 @@ def _trainer(recipe: Recipe, out: Path, *callbacks: Callback) -> lightning.Train
     )
 
 
-def _training_loader(recipe: Recipe, catalogue: Catalogue, done: int) -> DataLoader[Any]:
+def _training_loader(
+    recipe: Recipe, catalogue: Catalogue, done: int, labels: LabelTransform | None
+) -> DataLoader[Any]:
     """The samples of the whole run as one epoch, so that each step has its own windows.
 
     Those of the steps done are left out.
@@ -178,6 +182,7 @@ def _training_loader(recipe: Recipe, catalogue: Catalogue, done: int) -> DataLoa
         fill=recipe.normalisation.raw_mean,
         transform=Augmenter(data.augment),
         seed=trainer.seed,
+        label_transform=labels,
     )
     return DataLoader(
         dataset,

@@ -116,6 +116,17 @@ def test_each_process_opens_its_own_files(catalogue, monkeypatch, tmp_path):
     assert len(set(log.read_text().split())) == 3
 
 
+def test_a_label_transform_sees_the_final_label(catalogue):
+    def count(label):
+        return np.full(label.shape, (label == NODATA).sum(), np.int32)
+
+    data = _dataset(catalogue, transform=Augmenter(STRONG), label_transform=count)
+    for sample in data:
+        assert sample["counts"].dtype == torch.int32
+        assert (sample["counts"] == (sample["label"] == NODATA).sum()).all()
+    assert "counts" not in _dataset(catalogue)[0]
+
+
 def test_open_files_do_not_travel(catalogue):
     data = _dataset(catalogue)
     expected = data[0]

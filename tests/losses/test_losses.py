@@ -7,7 +7,17 @@ from torch.nn import functional
 from rsseg import losses
 from rsseg.errors import OptionError
 from rsseg.legend import NODATA
-from rsseg.losses import CLLoss, CrossEntropyLoss, DeepSupervision, LovaszSoftmaxLoss
+from rsseg.losses import (
+    CLLoss,
+    CrossEntropyLoss,
+    DeepSupervision,
+    DiceLoss,
+    FocalLoss,
+    IoULoss,
+    LovaszSoftmaxLoss,
+    NPALoss,
+    median_frequency_weights,
+)
 
 ALL = sorted(losses.BUILDERS)
 
@@ -82,6 +92,11 @@ class TestEveryLoss:
         exact = float(loss(leaf.detach().float(), labels))
         assert float(value.detach()) == pytest.approx(exact, rel=1e-6)
 
+    def test_double_precision_gradients_are_the_functions_slopes(self, name):
+        logits, labels = _random(size=(2, 3, 4))
+        loss = losses.create(name)
+        assert torch.autograd.gradcheck(lambda z: loss(z, labels), logits.double().requires_grad_())
+
     def test_unknown_options_are_refused(self, name):
         with pytest.raises(OptionError, match=f"{name}.*gama"):
             losses.create(name, gama=2)
@@ -105,6 +120,107 @@ def test_cross_entropy_is_torchs_mean_over_labelled_pixels(seed):
     expected.backward()
     assert float(value.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
     assert torch.allclose(one.grad, other.grad, atol=1e-8)
+
+
+def test_class_weights_are_torchs():
+    weights = [0.5, 2.0, 0.0, 1.0]
+    logits, labels = _random()
+    expected = functional.cross_entropy(
+        logits, labels, weight=torch.tensor(weights), ignore_index=NODATA
+    )
+    loss = CrossEntropyLoss(class_weights=weights)
+    assert float(loss(logits, labels)) == pytest.approx(float(expected), rel=1e-6)
+    nothing = torch.full_like(labels, NODATA)
+    assert float(loss(logits, nothing)) == 0
+    weightless = torch.full_like(labels, 2)
+    assert float(loss(logits, weightless)) == 0
+
+
+def test_median_frequency_weights():
+    assert median_frequency_weights([10, 20, 40]) == [2.0, 1.0, 0.5]
+    assert median_frequency_weights([10, 30, 0, 20, 40]) == pytest.approx(
+        [2.5, 25 / 30, 0.0, 1.25, 0.625]
+    )
+    # the sixth class is clutter: out of the median, with the smallest weight of the others
+    weights = median_frequency_weights([100, 80, 60, 50, 2, 1], rare=[5])
+    assert weights == pytest.approx([0.6, 0.75, 1.0, 1.2, 30.0, 0.6])
+    with pytest.raises(OptionError, match="no class has pixels"):
+        median_frequency_weights([0, 0])
+
+
+# --- focal
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+def test_focal_is_the_formula(gamma):
+    logits, labels = _random()
+    known = labels != NODATA
+    p = np.take_along_axis(logits.softmax(1).numpy(), np.where(known, labels, 0)[:, None], axis=1)[
+        :, 0
+    ][known]
+    expected = np.mean(-0.25 * (1 - p) ** gamma * np.log(p))
+    value = float(FocalLoss(gamma, alpha=0.25)(logits, labels))
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_without_gamma_is_the_cross_entropy():
+    logits, labels = _random()
+    assert torch.allclose(FocalLoss(0)(logits, labels), CrossEntropyLoss()(logits, labels))
+    with pytest.raises(OptionError, match="gamma, expected 0 or more"):
+        FocalLoss(-1)
+
+
+# --- overlaps
+
+
+def _slow_overlap(logits, labels, formula, scope, classes):
+    """One class of one scope at a time in numpy; None for the mean of nothing."""
+    scores = logits.double().softmax(1).movedim(1, -1).numpy()
+    truth = labels.numpy()
+    groups = [(scores, truth)] if scope == "batch" else zip(scores, truth, strict=True)
+    values = []
+    for p, y in groups:
+        p, y = p[y != NODATA], y[y != NODATA]
+        for c in range(logits.shape[1]):
+            if len(y) and (classes == "all" or (y == c).any()):
+                values.append(1 - formula(p[:, c], (y == c).astype(float)))
+    return np.mean(values)
+
+
+OVERLAPS = {
+    DiceLoss: lambda p, y: 2 * (p * y).sum() / (p.sum() + y.sum()),
+    IoULoss: lambda p, y: (p * y).sum() / (p + y - p * y).sum(),
+}
+
+
+@pytest.mark.parametrize("loss", OVERLAPS)
+@pytest.mark.parametrize("scope", ["batch", "image"])
+@pytest.mark.parametrize("classes", ["present", "all"])
+def test_overlaps_are_the_formulas(loss, scope, classes):
+    for seed in range(4):
+        logits, labels = _random(seed, classes=5, size=(3, 2, 3), ignored=0.4)
+        labels[labels == 4] = NODATA  # one class that never occurs
+        labels[1] = NODATA  # an image without a labelled pixel does not count
+        value = float(loss(scope=scope, classes=classes, eps=0)(logits, labels))
+        expected = _slow_overlap(logits, labels, OVERLAPS[loss], scope, classes)
+        assert value == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("present", range(1, 9))
+def test_the_alpine_papers_iou_has_a_floor(present):
+    """A perfect prediction of an image with m of 8 classes has the loss 1 - m / 8."""
+    labels = (torch.arange(64) % present).reshape(1, 8, 8)
+    logits = functional.one_hot(labels, 8).movedim(-1, 1) * 200.0
+    paper = IoULoss(scope="image", classes="all", eps=0)
+    assert float(paper(logits, labels)) == pytest.approx(1 - present / 8, abs=1e-6)
+    assert float(IoULoss()(logits, labels)) == pytest.approx(0, abs=1e-6)
+
+
+def test_other_words_are_refused():
+    with pytest.raises(OptionError, match="scope, expected batch or image, got pixel"):
+        DiceLoss(scope="pixel")
+    with pytest.raises(OptionError, match="classes, expected present or all, got some"):
+        IoULoss(classes="some")
 
 
 # --- Lovasz-Softmax
@@ -196,3 +312,14 @@ def test_deep_supervision_does_not_hasten_a_warm_up():
             float(CrossEntropyLoss()(main, labels) + 0.4 * CrossEntropyLoss()(aux, labels))
         )
     assert int(together.loss.calls) == 2
+
+
+def test_deep_supervision_hands_on_what_the_loss_takes():
+    (main, labels), (aux, _) = _random(0), _random(1)
+    loss = NPALoss(search_region=2)
+    counts = losses.neighbouring_pixel_affinity(labels, 2)
+    expected = loss(main, labels) + 0.4 * loss(aux, labels)
+    assert torch.allclose(DeepSupervision(loss)((main, aux), labels, counts), expected)
+    mixed = DeepSupervision(loss, aux_loss=CrossEntropyLoss())
+    expected = loss(main, labels) + 0.4 * CrossEntropyLoss()(aux, labels)
+    assert torch.allclose(mixed((main, aux), labels, counts), expected)

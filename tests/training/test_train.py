@@ -207,3 +207,19 @@ def test_an_auxiliary_head_is_trained_too(recipe):
     assert all(parameter.grad.any() for parameter in task.network.aux.parameters())
     assert all(parameter.grad.any() for parameter in task.network.head.parameters())
     assert task.eval()(batch["image"]).shape == (2, 2, 32, 32)
+
+
+def test_npaloss_gets_its_counts_from_the_workers(recipe, tmp_path, monkeypatch):
+    """The loss of the training itself never counts; the result is that of counting."""
+    with_npa = _with(
+        recipe, loss={"name": "npa", "options": {"search_region": 3}}, data={"workers": 1}
+    )
+    task = SegmentationTask(with_npa)
+    assert task.label_transform().keywords["k"] == 3
+    assert SegmentationTask(recipe).label_transform() is None
+
+    def refuse(*arguments, **options):
+        raise AssertionError("counted in the training process")
+
+    monkeypatch.setattr("rsseg.losses.npa.neighbouring_pixel_affinity", refuse)
+    assert train(with_npa, tmp_path / "run").model.is_file()

@@ -1,0 +1,134 @@
+"""NPALoss: a loss of pixels, weighted by how many of each one's neighbours are of another class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from rsseg import affinity
+from rsseg.errors import OptionError
+from rsseg.legend import NODATA
+from rsseg.losses.affinity import neighbouring_pixel_affinity
+from rsseg.losses.pixel import CrossEntropyLoss, FocalLoss, PixelLoss, check_word
+
+Transform = Literal["log10", "ln", "norm"]
+Reduction = Literal["mean", "weighted_mean", "paper"]
+_BASES = {"log10": 10.0, "ln": math.e}
+_PIXEL_LOSSES: dict[str, type[PixelLoss]] = {
+    "cross-entropy": CrossEntropyLoss,
+    "focal": FocalLoss,
+}
+
+
+class NPALoss(nn.Module):
+    """Neighbouring-pixel affinity loss (Feng et al. 2020, equations 1-4).
+
+    A pixel's weight grows with the count A of differing pixels in the window around it:
+    ``log_a(A + a^offset)``, at least the offset, or ``(A - min) / (max - min) + offset`` by image.
+
+    Args:
+        search_region: Radius k of the window in pixels.
+        transform: From counts to weights: ``log10``, ``ln`` or ``norm``.
+        offset: The smallest weight L.
+        ignore_index: Label of pixels that do not count.
+        reduction: ``mean`` over the labelled pixels; ``weighted_mean`` over the sum of weights;
+            ``paper`` divides by the number of images alone, as equation 4 is printed: a sum over
+            pixels, far too large for the paper's learning rate.
+        ignore_neighbour: Whether an unlabelled neighbour is left out (``neutral``) or ``differs``.
+        pixel_loss: What is weighted: None for the cross-entropy, ``"focal"``, or any `PixelLoss`.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    def __init__(
+        self,
+        search_region: int = 32,
+        transform: Transform = "log10",
+        offset: float = 0.5,
+        ignore_index: int = NODATA,
+        reduction: Reduction = "mean",
+        ignore_neighbour: affinity.IgnoreNeighbour = "neutral",
+        pixel_loss: PixelLoss | str | None = None,
+    ) -> None:
+        super().__init__()
+        affinity.check_window(search_region, ignore_neighbour)
+        check_word("transform", transform, get_args(Transform))
+        check_word("reduction", reduction, get_args(Reduction))
+        if offset < 0:
+            raise OptionError("unusable offset", expected="0 or more", got=offset)
+        if not isinstance(pixel_loss, PixelLoss):
+            name = "cross-entropy" if pixel_loss is None else pixel_loss
+            check_word("pixel_loss", name, tuple(_PIXEL_LOSSES))
+            pixel_loss = _PIXEL_LOSSES[name](ignore_index=ignore_index)
+        if pixel_loss.ignore_index != ignore_index:
+            raise OptionError(
+                "the weighted loss ignores another label",
+                expected=ignore_index,
+                got=pixel_loss.ignore_index,
+            )
+        self.search_region, self.transform, self.offset = search_region, transform, offset
+        self.ignore_index, self.reduction = ignore_index, reduction
+        self.ignore_neighbour, self.pixel_loss = ignore_neighbour, pixel_loss
+
+    def forward(self, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled.
+
+        Args:
+            logits: ``(N, K, H, W)``.
+            labels: ``(N, H, W)``.
+            counts: The affinity map ``(N, H, W)`` of the labels, if at hand, such as from the
+                workers of a loader (see `label_transform`).
+        """
+        losses = self.pixel_loss.pixels(logits, labels)
+        weights = self.weights(labels, counts, classes=logits.shape[1]).to(losses.dtype)
+        total = (weights * losses).sum()
+        if self.reduction == "paper":
+            return total / len(labels)
+        if self.reduction == "weighted_mean":
+            whole = weights.sum()
+            return total / whole.where(whole > 0, 1)
+        return total / (labels != self.ignore_index).sum().clamp(min=1)
+
+    @torch.no_grad()
+    def weights(
+        self, labels: Tensor, counts: Tensor | None = None, *, classes: int | None = None
+    ) -> Tensor:
+        """Weights ``(N, H, W)`` in float32, 0 where unlabelled."""
+        if counts is None:
+            counts = neighbouring_pixel_affinity(
+                labels,
+                self.search_region,
+                self.ignore_index,
+                self.ignore_neighbour,
+                classes=classes,
+            )
+        ignored = labels == self.ignore_index
+        return self._transformed(counts, ignored).masked_fill(ignored, 0)
+
+    def label_transform(self) -> Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]:
+        """What gives the affinity map ``(H, W)`` of a label, for the workers of a loader."""
+        return partial(
+            affinity.neighbouring_pixel_affinity,
+            k=self.search_region,
+            ignore_index=self.ignore_index,
+            ignore_neighbour=self.ignore_neighbour,
+        )
+
+    def _transformed(self, counts: Tensor, ignored: Tensor) -> Tensor:
+        if self.transform != "norm":
+            base = _BASES[self.transform]
+            logarithms: Tensor = (counts + base**self.offset).log()
+            return logarithms / math.log(base)
+        low = counts.masked_fill(ignored, torch.iinfo(counts.dtype).max).amin((1, 2), keepdim=True)
+        high = counts.amax((1, 2), keepdim=True)  # counts are 0 where ignored
+        span = (high - low).clamp(min=0)
+        shares: Tensor = (counts - low) / span.clamp(min=1)
+        return shares + self.offset
