@@ -9,7 +9,7 @@ import click
 from rsseg import __version__
 from rsseg.errors import RssegError
 
-from . import helpers, info, models, predict, prepare, train, vectorise
+from . import evaluate, helpers, info, models, predict, prepare, train, vectorise
 
 
 class _Commands(click.Group):
@@ -36,6 +36,7 @@ def main() -> None:
 main.add_command(predict.command)
 main.add_command(vectorise.command)
 main.add_command(vectorise.command, "vectorize")
+main.add_command(evaluate.command)
 main.add_command(info.command)
 main.add_command(train.command)
 main.add_command(prepare.command)

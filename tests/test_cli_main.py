@@ -36,7 +36,16 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_commands_are_there() -> None:
-    assert {"predict", "vectorise", "vectorize", "info", "train", "prepare", "models"} <= set(main.commands)
+    assert {
+        "predict",
+        "vectorise",
+        "vectorize",
+        "info",
+        "train",
+        "prepare",
+        "models",
+        "evaluate",
+    } <= set(main.commands)
     assert main.commands["vectorize"] is main.commands["vectorise"]
 
 

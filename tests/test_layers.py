@@ -46,6 +46,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "geopandas": GROUND,
     "pyogrio": GROUND,
     "pyproj": GROUND,
+    "matplotlib": ("rsseg.evaluate",),
     "torch": (*NETWORKS, "rsseg.export", "rsseg.prediction.torch_engine"),
     "torchvision": ("rsseg.loading", "rsseg.models.pretrained"),
     "timm": ("rsseg.models",),

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from rsseg.errors import OptionError
 from rsseg.legend import NODATA
 from rsseg.metrics import ConfusionMatrix
 
 NAMES = ("a", "b", "c", "d")
 LABELS = range(len(NAMES))
+MEANS = ("miou", "f1", "precision", "recall", "mean_accuracy", "f1_of_means", "fwiou")
 
 
 def _random(seed, unpredicted):
@@ -83,7 +85,7 @@ def test_absent_classes_are_none_and_in_no_mean():
             ("iou", "f1", "precision", "recall", "accuracy")
         ) | {"pixels": 0}
     without = _scores(truth, prediction, NAMES[:2])
-    for key in ("miou", "f1", "precision", "recall", "mean_accuracy", "f1_of_means", "kappa"):
+    for key in (*MEANS, "kappa"):
         assert scores[key] == without[key]
 
 
@@ -127,3 +129,105 @@ def test_updates_add_up_and_scores_are_plain_json():
 def test_foreign_indices_and_shapes_are_refused(truth, prediction, message):
     with pytest.raises(ValueError, match=message):
         ConfusionMatrix(NAMES).update(np.array(truth), np.array(prediction))
+
+
+# Means over some classes
+
+
+@pytest.mark.parametrize("chosen", [["a", "b", "d"], ["c", "a"], ["b"]])
+def test_means_over_some_classes_are_scikit_learns(chosen):
+    truth, prediction = _random(5, 0.1)
+    confusion = ConfusionMatrix(NAMES)
+    confusion.update(truth, prediction)
+    scores, whole = confusion.scores(chosen), confusion.scores()
+    y = truth[truth != NODATA], prediction[truth != NODATA]
+    options = {"labels": [NAMES.index(name) for name in chosen], "zero_division": 0}
+
+    for key, function, average in (
+        ("miou", reference.jaccard_score, "macro"),
+        ("f1", reference.f1_score, "macro"),
+        ("precision", reference.precision_score, "macro"),
+        ("recall", reference.recall_score, "macro"),
+        ("mean_accuracy", reference.recall_score, "macro"),
+        ("fwiou", reference.jaccard_score, "weighted"),
+    ):
+        assert scores[key] == pytest.approx(function(*y, average=average, **options)), key
+        assert scores[key] != pytest.approx(whole[key]), key
+    p, r = scores["precision"], scores["recall"]
+    assert scores["f1_of_means"] == pytest.approx(2 * p * r / (p + r))
+    for key in whole.keys() - set(MEANS):  # all pixels still count
+        assert scores[key] == whole[key], key
+
+
+def test_all_names_are_all_classes():
+    confusion = ConfusionMatrix(NAMES)
+    confusion.update(*_random(6, 0.1))
+    assert confusion.scores(NAMES[::-1]) == confusion.scores()
+
+
+def test_means_over_absent_classes_are_none():
+    confusion = ConfusionMatrix(NAMES)
+    confusion.update(np.array([0, 1], np.uint8), np.array([0, 0], np.uint8))
+    scores = confusion.scores(["c", "d"])
+    assert {scores[key] for key in MEANS} == {None}
+    assert scores["oa"] == 0.5
+
+
+@pytest.mark.parametrize(("chosen", "got"), [(["a", "car"], "got car"), ([], "got none")])
+def test_unknown_names_and_none_are_refused(chosen, got):
+    with pytest.raises(OptionError, match=f"expected some of a, b, c, d, {got}"):
+        ConfusionMatrix(NAMES).scores(chosen)
+
+
+def test_fwiou_weights_by_true_pixels():
+    truth, prediction = _random(7, 0.2)
+    scores = _scores(truth, prediction)
+    labelled = truth != NODATA
+    expected = 0.0
+    for label in LABELS:
+        true, guess = labelled & (truth == label), labelled & (prediction == label)
+        expected += true.sum() / labelled.sum() * (true & guess).sum() / (true | guess).sum()
+    assert scores["fwiou"] == pytest.approx(expected)
+    assert scores["fwiou"] != pytest.approx(scores["miou"])
+
+
+# Counts from elsewhere
+
+
+def test_added_counts_are_as_good_as_pixels():
+    truth, prediction = _random(8, 0.2)
+    whole, parts, elsewhere = (ConfusionMatrix(NAMES) for _ in range(3))
+    whole.update(truth, prediction)
+    parts.update(truth[:11], prediction[:11])
+    elsewhere.update(truth[11:], prediction[11:])
+    before = elsewhere.matrix.copy()
+    parts.add(elsewhere.matrix.astype(np.int32))
+    assert parts.scores() == whole.scores()
+    np.testing.assert_array_equal(elsewhere.matrix, before)
+
+
+def test_square_counts_have_a_prediction_each():
+    truth, prediction = _random(9, 0)
+    pixels, counts = ConfusionMatrix(NAMES), ConfusionMatrix(NAMES)
+    pixels.update(truth, prediction)
+    y = truth[truth != NODATA], prediction[truth != NODATA]
+    counts.add(reference.confusion_matrix(*y, labels=LABELS))
+    assert counts.scores() == pixels.scores()
+    assert counts.scores()["unpredicted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.zeros((3, 3), int), "counts of 4 classes are"),
+        (np.zeros((5, 4), int), "counts of 4 classes are"),
+        (np.zeros(20, int), "counts of 4 classes are"),
+        (np.zeros((4, 5)), "integers from 0"),
+        (np.full((4, 4), -1), "integers from 0"),
+    ],
+)
+def test_anything_but_counts_is_refused(matrix, message):
+    confusion = ConfusionMatrix(NAMES)
+    with pytest.raises(ValueError, match=message):
+        confusion.add(matrix)
+    assert not confusion.matrix.any()

@@ -1,0 +1,114 @@
+"""``rsseg evaluate``: scores of a class map against truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from . import helpers
+
+_NAMES = {"oa": "overall accuracy", "miou": "mean IoU", "f1": "mean F1", "fwiou": "weighted IoU"}
+_OVERALL = (
+    *("oa", "miou", "mean_accuracy", "kappa", "f1", "f1_of_means", "precision", "recall"),
+    *("fwiou", "boundary_f1", "boundary_iou", "unpredicted"),
+)
+
+
+@click.command("evaluate")
+@click.argument("prediction")
+@click.argument("truth")
+@click.option("--erode", type=float, default=0, help="Leave out truth this near (pixels) a border.")
+@click.option("--ignore", default="", help="Classes whose truth is left out: a,b.")
+@click.option("--boundary", type=float, help="Score borders too, with this tolerance in pixels.")
+@click.option("--classes", default="", help="Classes that means are taken over: a,b.")
+@click.option("--field", help="Field of a vector file with the class; class or class_id.")
+@click.option("--out", help="Report to write: .json or .csv.")
+@click.option("--plot", help="Picture of the confusion matrix to write: .png, .pdf or .svg.")
+@click.option("--errors", help="GeoTIFF to write: 0 right, 1 wrong, 255 not scored.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
+@helpers.output_options
+def command(
+    prediction: str,
+    truth: str,
+    erode: float,
+    ignore: str,
+    boundary: float | None,
+    classes: str,
+    field: str | None,
+    out: str | None,
+    plot: str | None,
+    errors: str | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Score the class map PREDICTION against TRUTH: a raster, polygons or points."""
+    from rsseg.evaluate import evaluate, plot_confusion, require_outputs, write_report
+
+    require_outputs(out, plot, inputs=(prediction, truth), overwrite=overwrite)
+    with helpers.progress("evaluating", quiet=quiet) as on_progress:
+        result = evaluate(
+            prediction,
+            truth,
+            erode=erode,
+            boundary=boundary,
+            ignore=_listed(ignore),
+            classes=_listed(classes) or None,
+            field=field,
+            errors=errors,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    if out:
+        write_report(result.scores, out)
+    if plot:
+        plot_confusion(result.scores, plot)
+    helpers.note(result.notes, quiet=quiet)
+    text = "\n\n".join(_tables(result.scores, result.unit))
+    helpers.report(text, result.to_json(), quiet=quiet, as_json=as_json)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _tables(scores: dict[str, Any], unit: str) -> Iterator[str]:
+    """Scores by class, of the whole, and what points estimate of the whole map."""
+    columns = [key for key in next(iter(scores["classes"].values())) if key != "pixels"]
+    yield helpers.table(
+        ["class", *(key.replace("_", " ") for key in columns), unit],
+        [
+            [name, *(_share(row[key]) for key in columns), f"{row['pixels']:,}"]
+            for name, row in scores["classes"].items()
+        ],
+    )
+    yield helpers.table(
+        ["all", "score"],
+        [
+            [_NAMES.get(key, key.replace("_", " ")), _share(scores[key])]
+            for key in _OVERALL
+            if key in scores
+        ],
+    )
+    if "estimates" in scores:
+        found = scores["estimates"]
+        yield helpers.table(
+            ["whole map, 95 %", "user's", "±", "producer's", "±", found["area_unit"], "±"],
+            [
+                [name, *_with_error(row["users_accuracy"]), *_with_error(row["producers_accuracy"])]
+                + list(_with_error(row["area"], ",.0f"))
+                for name, row in found["classes"].items()
+            ],
+        )
+        yield "overall accuracy of the whole map: {} ± {}".format(*_with_error(found["oa"]))
+
+
+def _with_error(estimate: dict[str, Any], digits: str = ".3f") -> tuple[str, str]:
+    value, error = estimate["estimate"], estimate["standard_error"]
+    return _share(value, digits), _share(None if error is None else 1.96 * error, digits)
+
+
+def _share(value: float | None, digits: str = ".3f") -> str:
+    return "-" if value is None else format(value, digits)

@@ -1,0 +1,37 @@
+"""Scores of a class raster against truth: a raster, polygons, or points with a class.
+
+- `matching`: which code of the map and which of the truth are one class
+- `rasters`: codes of class rasters, strip by strip
+- `layers`: polygons and points of a vector file, and polygons as strips of codes
+- `counting`: a map and its truth compared strip by strip, in bounded memory
+- `points`: a map compared with sample points
+- `error_raster`: where the map is wrong
+- `reports`: the scores as JSON or CSV
+- `plots`: the confusion matrix as a picture
+- `tool`: ``evaluate``, which joins them
+
+The names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rsseg.evaluate.plots import plot_confusion
+    from rsseg.evaluate.reports import require_outputs, write_report
+    from rsseg.evaluate.tool import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate", "plot_confusion", "require_outputs", "write_report"]
+
+_HOMES = {"plot_confusion": "plots", "require_outputs": "reports", "write_report": "reports"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"rsseg.evaluate.{_HOMES.get(name, 'tool')}"), name)
+    globals()[name] = value
+    return value

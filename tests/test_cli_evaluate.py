@@ -1,0 +1,175 @@
+"""``rsseg evaluate`` on the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from click.testing import CliRunner, Result
+from rasterio.crs import CRS
+
+from rsseg.geo.class_raster import write_raster
+from rsseg.geo.grid import Grid
+from rsseg.legend import LAND_COVER, NODATA
+from rsseg_cli.main import main
+
+KEYS = ["oa", "miou", "mean_accuracy", "kappa", "f1", "f1_of_means", "precision", "recall"]
+ROW = ["iou", "f1", "precision", "recall", "accuracy", "pixels"]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A map of two classes with a corner of nodata, and its truth, right in three of four."""
+    truth = np.zeros((8, 8), np.uint8)
+    truth[:, 4:] = 4
+    prediction = truth.copy()
+    prediction[4:, :4] = 4
+    prediction[0, 0] = NODATA
+    grid = Grid(8, 8, Affine(2, 0, 5e5, 0, -2, 5e6), CRS.from_epsg(32633))
+    for name, codes in (("map.tif", prediction), ("truth.tif", truth)):
+        write_raster(tmp_path / name, codes[None], grid, nodata=NODATA, legend=LAND_COVER)
+    return tmp_path / "map.tif", tmp_path / "truth.tif"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+def test_json_has_the_scores_by_their_keys(files: tuple[Path, Path]) -> None:
+    done = run(*files, "--json")
+    assert done.exit_code == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert set(KEYS) | {"classes", "confusion", "unpredicted", "fwiou"} <= set(data)
+    assert data["oa"] == 47 / 64
+    assert data["unpredicted"] == 1 / 64
+    assert list(data["classes"]) == list(LAND_COVER.names)
+    assert list(data["classes"]["water"]) == ROW
+    assert data["classes"]["land"] == dict.fromkeys(ROW) | {"pixels": 0}
+    assert "boundary_f1" not in data
+    data = json.loads(run(*files, "--json", "--boundary", 1).stdout)
+    assert 0 < data["boundary_iou"] < data["boundary_f1"] < 1
+    assert "boundary_f1" in data["classes"]["water"]
+
+
+def test_people_get_tables(files: tuple[Path, Path]) -> None:
+    done = run(*files)
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["water", "0.667", "0.800", "0.667", "1.000", "0.750", "32"] in lines
+    assert ["land", "-", "-", "-", "-", "-", "0"] in lines
+    assert ["overall", "accuracy", "0.734"] in lines
+    assert done.stderr == ""
+    assert run(*files, "--quiet").stdout == ""
+
+
+def test_options_reach_the_tool(files: tuple[Path, Path]) -> None:
+    data = json.loads(run(*files, "--json", "--erode", 1).stdout)
+    assert data["classes"]["water"]["pixels"] == 3 * 8
+    data = json.loads(run(*files, "--json", "--ignore", "building, land").stdout)
+    assert (data["oa"], data["miou"]) == (1, 1)
+    data = json.loads(run(*files, "--json", "--classes", "water").stdout)
+    assert (data["oa"], data["miou"]) == (47 / 64, data["classes"]["water"]["iou"])
+
+
+def test_points_get_estimates_and_notes(files: tuple[Path, Path]) -> None:
+    points = files[0].with_name("points.gpkg")
+    xs, ys = 5e5 + np.array([3, 5, 11, 13, 1e4]), np.full(5, 5e6 - 3)
+    geopandas.GeoDataFrame(
+        {"kind": ["building", "building", "water", "building", "water"]},
+        geometry=shapely.points(xs, ys),
+        crs=32633,
+    ).to_file(points)
+    done = run(files[0], points, "--field", "kind")
+    assert done.exit_code == 0, done.stderr
+    assert "overall accuracy of the whole map: 0.619 ±" in done.stdout
+    assert "note: 1 point lies outside the map" in done.stderr
+    done = run(files[0], points, "--field", "kind", "--out", points.with_suffix(".csv"))
+    assert "estimated_area_high,water,," in points.with_suffix(".csv").read_text()
+    assert json.loads(run(files[0], points, "--field", "kind", "--json").stdout)["estimates"]
+
+
+def test_outputs_are_written_whole_and_kept(files: tuple[Path, Path]) -> None:
+    folder = files[0].parent / "out"
+    folder.mkdir()
+    outputs = {"--out": "r.json", "--plot": "c.png", "--errors": "e.tif"}
+    call = [*files, *(word for o, name in outputs.items() for word in (o, folder / name))]
+    done = run(*call, "--json")
+    assert done.exit_code == 0, done.stderr
+    expected = ["c.png", "e.qml", "e.tif", "e.tif.aux.xml", "r.json"]
+    assert sorted(path.name for path in folder.iterdir()) == expected
+    assert json.loads((folder / "r.json").read_text()) == json.loads(done.stdout)
+    assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+    for option, name in outputs.items():
+        (folder / name).write_text("mine")
+        done = run(*files, option, folder / name)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "is already there; add --overwrite" in done.stderr
+        assert (folder / name).read_text() == "mine"
+    assert run(*call, "--overwrite").exit_code == 0
+    assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_of_nothing_scored_is_drawn(files: tuple[Path, Path]) -> None:
+    picture = files[0].with_name("c.svg")
+    every = ",".join(LAND_COVER.names)
+    done = run(*files, "--ignore", every, "--plot", picture)
+    assert done.exit_code == 0, done.stderr
+    assert "nothing was scored" in done.stderr
+    assert picture.stat().st_size > 0
+
+
+def test_csv_has_one_number_a_line(files: tuple[Path, Path]) -> None:
+    out = files[0].with_name("r.csv")
+    data = json.loads(run(*files, "--out", out, "--json").stdout)
+    with out.open(encoding="utf-8", newline="") as source:
+        rows = list(csv.DictReader(source))
+    found = {(row["score"], row["class"], row["predicted"]): row["value"] for row in rows}
+    assert len(found) == len(rows)
+    assert float(found["miou", "", ""]) == data["miou"]
+    assert found["iou", "land", ""] == ""
+    assert int(found["confusion", "building", "water"]) == data["confusion"][0][4] == 16
+    assert int(found["confusion", "building", ""]) == data["confusion"][0][5] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--out", "r.txt"],
+        ["--out", "missing/r.json"],
+        ["--plot", "c.tif"],
+        ["--errors", "e.png"],
+        ["--ignore", "fish"],
+        ["--erode", "-1"],
+        ["--field", "kind"],
+        ["--errors", "map.tif", "--overwrite"],
+        ["--errors", "truth.tif", "--overwrite"],
+    ],
+)
+def test_failures_are_one_line_and_leave_nothing(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    folder = files[0].parent
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    done = run("map.tif", "truth.tif", *arguments)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_missing_matplotlib_is_named_before_any_work(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    errors = files[0].with_name("e.tif")
+    done = run(*files, "--plot", files[0].with_name("c.png"), "--errors", errors)
+    assert done.exit_code == 1
+    assert done.stderr == "Error: matplotlib is not installed; pip install 'rsseg[plots]'\n"
+    assert not errors.exists()
