@@ -1,4 +1,8 @@
-"""The README's table of networks: the papers' figures beside ours, in Markdown."""
+"""The README's table of networks: the papers' figures beside ours, in Markdown.
+
+Parameters are those of training, with an auxiliary head where the last column says so; operations
+are those of prediction, which leaves auxiliary heads out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from rsseg.models.complexity import Complexity, complexity, of_card
 SWITCHES = ("strip", "eca", "epsa")
 HEADING = (
     *("network", "paper", "parameters", "paper, M", "MB", "paper, MB"),
-    *("GMACs", "GFLOPs", "paper, G", "counted with"),
+    *("GMACs to predict", "GFLOPs to predict", "paper, G", "parameters counted with"),
 )
 
 

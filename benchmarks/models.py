@@ -53,7 +53,7 @@ def main() -> None:
 
 def torch_rate(network: nn.Module, device: str, kind: torch.dtype) -> float:
     """Megapixels per second in eager torch, channels last."""
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     images = torch.randn(1, 3, SIDE, SIDE, device=device).to(memory_format=torch.channels_last)
 
     def forward() -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import helpers
+
+if TYPE_CHECKING:
+    from rsseg.catalog import Card
+
+_PREDICTION = "operations are of prediction, without auxiliary heads; parameters are with them"
 
 
 @click.group("models")
@@ -41,51 +46,64 @@ def list_models(complexity: bool, quiet: bool, as_json: bool) -> None:
 @helpers.output_options
 def show(name: str, quiet: bool, as_json: bool) -> None:
     """Tell all about the network NAME: structure, options, counts, layers."""
-    from rsseg.catalog import PAPERS, card
+    from rsseg.catalog import card
 
     shown = card(name)
-    _require_torch()
-    from rsseg.models import defaults
-    from rsseg.models.complexity import of_card
-
-    cost = of_card(shown)
-    options = {
-        key: {"default": defaults(name)[key], "meaning": m} for key, m in shown.options.items()
+    row = _row(shown)
+    options: dict[str, dict[str, Any]] = {
+        key: {"meaning": meaning} for key, meaning in shown.options.items()
     }
-    row = _row(shown) | {"gmacs": cost.macs / 1e9, "gflops": cost.operations / 1e9}
-    layers = [dataclasses.asdict(layer) for layer in cost.layers]
-    lines = [
-        f"{name}: {shown.summary}",
-        f"from {PAPERS[shown.paper]}",
-        "",
-        *(f"{key} = {each['default']}: {each['meaning']}" for key, each in options.items()),
-        "",
-        f"counted with {_setting(row)}:",
-        helpers.table(*_columns([row], True)),
-        *([f"note: {shown.note}"] if shown.note else []),
-        "",
-        helpers.table(
-            ("part", "gives", "parameters", "GMACs"),
-            [
-                (
-                    layer.name,
-                    ", ".join("x".join(map(str, shape)) for shape in layer.shapes) or "(training)",
-                    f"{layer.parameters:,}",
-                    f"{layer.macs / 1e9:.3f}",
-                )
-                for layer in cost.layers
-            ],
-        ),
-    ]
-    data = row | {"paper": PAPERS[shown.paper], "options": options, "layers": layers}
-    helpers.report("\n".join(lines), data, quiet=quiet, as_json=as_json)
+    layers: list[dict[str, Any]] | None = None
+    if _lacks_torch() is None:
+        from rsseg.models import defaults
+        from rsseg.models.complexity import of_card
+
+        for key, default in defaults(name).items():
+            options[key]["default"] = default
+        cost = of_card(shown)
+        row |= {"gmacs": cost.macs / 1e9, "gflops": cost.operations / 1e9}
+        layers = [dataclasses.asdict(layer) for layer in cost.layers]
+    text = "\n".join(_page(row, options, layers))
+    helpers.report(text, row | {"options": options, "layers": layers}, quiet=quiet, as_json=as_json)
 
 
-def _row(card: Any) -> dict[str, Any]:
+def _page(
+    row: dict[str, Any], options: dict[str, dict[str, Any]], layers: list[dict[str, Any]] | None
+) -> list[str]:
+    """What `show` prints; without layers where torch is not there to count them."""
+    lines = [f"{row['name']}: {row['summary']}", f"from {row['reference']}", ""]
+    for key, each in options.items():
+        default = f" = {each['default']}" if "default" in each else ""
+        lines.append(f"{key}{default}: {each['meaning']}")
+    lines += ["", f"counted with {_setting(row)}:", helpers.table(*_columns([row], bool(layers)))]
+    if layers and row["setting"].get("aux"):
+        lines.append(_PREDICTION)
+    if row["note"]:
+        lines.append(f"note: {row['note']}")
+    lines.append("")
+    if layers is None:
+        return [*lines, "pip install 'rsseg[torch]' adds defaults, operations and layers"]
+    return [*lines, helpers.table(("part", "gives", "parameters", "GMACs"), map(_cells, layers))]
+
+
+def _cells(layer: dict[str, Any]) -> Sequence[str]:
+    shapes = ", ".join("x".join(map(str, shape)) for shape in layer["shapes"])
+    return (
+        layer["name"],
+        shapes or "(training)",
+        f"{layer['parameters']:,}",
+        f"{layer['macs'] / 1e9:.3f}",
+    )
+
+
+def _row(card: Card) -> dict[str, Any]:
+    from rsseg.catalog import PAPERS
+
     setting = card.setting
     return {
         "name": card.name,
         "paper": card.paper,
+        "reference": PAPERS[card.paper],
         "summary": card.summary,
         "classes": setting.classes,
         "side": card.side,
@@ -140,6 +158,7 @@ def _legend(complexity: bool) -> list[str]:
             "GMACs: multiply-accumulates of the convolutions for one image of side x side pixels; "
             "GFLOPs: as the LM paper counts, one for each of them and for biases, pooling and ReLU."
         )
+        lines.append(f"{_PREDICTION[0].upper()}{_PREDICTION[1:]}.")
     return lines
 
 
@@ -155,6 +174,12 @@ def _number(value: float | None, digits: int) -> str:
 def _require_torch() -> None:
     from rsseg.errors import MissingExtra
 
-    for package in ("torch", "timm"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package, "torch")
+    package = _lacks_torch()
+    if package:
+        raise MissingExtra(package, "torch")
+
+
+def _lacks_torch() -> str | None:
+    """The package of the extra that is not installed, if any."""
+    missing = (name for name in ("torch", "timm") if importlib.util.find_spec(name) is None)
+    return next(missing, None)

@@ -20,6 +20,8 @@ from rsseg.legend import NODATA
 
 IgnoreNeighbour = Literal["neutral", "differs"]
 _LABELS = 255
+_MAX_RADIUS = 16_383
+"""So that a window has fewer than 2^30 pixels."""
 
 
 def neighbouring_pixel_affinity(
@@ -28,7 +30,7 @@ def neighbouring_pixel_affinity(
     ignore_index: int = NODATA,
     ignore_neighbour: IgnoreNeighbour = "neutral",
 ) -> npt.NDArray[np.int32]:
-    """Count the pixels within k rows and columns whose label differs, each in constant time.
+    """Count the pixels within k rows and columns whose label differs.
 
     Beyond the edges the edge pixels repeat (the NPALoss paper, section 2.1).
 
@@ -46,8 +48,10 @@ def neighbouring_pixel_affinity(
         OptionError: If k, ignore_neighbour or a label is out of range.
     """
     check_window(k, ignore_neighbour)
-    if labels.ndim != 2:
-        raise OptionError("a label map has two dimensions", got=labels.shape)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise OptionError(
+            "a label map has two dimensions and integers", got=f"{labels.shape} {labels.dtype}"
+        )
     counts = np.empty(labels.shape, np.int32)
     if not labels.size:
         return counts
@@ -65,16 +69,12 @@ def check_window(k: int, ignore_neighbour: str) -> None:
     Raises:
         OptionError: If one is out of range.
     """
-    if not 1 <= k <= _MAX_RADIUS:
+    if not isinstance(k, int | np.integer) or not 1 <= k <= _MAX_RADIUS:
         raise OptionError("unusable search region", expected=f"1 to {_MAX_RADIUS} pixels", got=k)
     if ignore_neighbour not in get_args(IgnoreNeighbour):
         raise OptionError(
             "unusable ignore_neighbour", expected="neutral or differs", got=ignore_neighbour
         )
-
-
-_MAX_RADIUS = 16_383
-"""So that a window has fewer than 2^30 pixels."""
 
 
 @njit(nogil=True, cache=True)
@@ -86,20 +86,23 @@ def _renumber(labels: Any, ignore_index: int, compact: Any) -> tuple[int, int]:
         label that is out of range.
     """
     height, width = labels.shape
-    number_of = np.full(_LABELS + 1, -1, np.int64)
+    number_of = np.full(_LABELS + 2, -1, np.int64)  # the last for an ignored label beyond 255
+    own = ignore_index if 0 <= ignore_index <= _LABELS else _LABELS + 1
     classes = 0
     for y in range(height):
         for x in range(width):
             label = int64(labels[y, x])
-            if label == ignore_index:
-                label = _LABELS
-            elif label < 0 or label >= _LABELS:
-                return -1, label
+            if label < 0 or label > _LABELS:
+                if label != ignore_index:
+                    return -1, label
+                label = own
             if number_of[label] < 0:
                 number_of[label] = classes
                 classes += 1
             compact[y, x] = number_of[label]
-    return classes, number_of[_LABELS]
+    if number_of[_LABELS] >= 0 and ignore_index != _LABELS:
+        return -1, _LABELS
+    return classes, number_of[own]
 
 
 @njit(nogil=True, cache=True)
@@ -144,16 +147,16 @@ def _count(compact: Any, classes: int, k: int, ignored: int, neutral: bool, coun
             start, shift = start_of[ignored], shift_of[ignored]
             low = flat[start + inner - k : start + outer - k]
             high = flat[start + inner + k + 1 : start + outer + k + 1]
+            within = counts[y, inner:outer]
             for x in range(outer - inner):
-                counts[y, inner + x] -= int64(((high[x] - low[x]) >> shift) & mask)
+                within[x] -= np.int32(((high[x] - low[x]) >> shift) & mask)
             for x in range(inner):
                 counts[y, x] -= _at_edge(flat, start, width, x, k, shift, mask)
             for x in range(outer, width):
                 counts[y, x] -= _at_edge(flat, start, width, x, k, shift, mask)
         if ignored >= 0:
             for x in range(width):
-                if row[x] == ignored:
-                    counts[y, x] = 0
+                counts[y, x] *= row[x] != ignored  # no branch: such pixels lie anywhere
 
 
 @njit(nogil=True, cache=True)

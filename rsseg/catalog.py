@@ -4,84 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
+from rsseg.cards import PAPERS, Card, Count, Published
 from rsseg.errors import OptionError
 
-PAPERS: Mapping[str, str] = MappingProxyType(
-    {
-        "LM": "Hou, Chen and Gu 2024, LM-DeeplabV3+: A Lightweight Image Segmentation Algorithm "
-        "Based on Multi-scale Feature Interaction",
-        "MST": "Wang, Yang, Liu and Yan 2024, An improved semantic segmentation algorithm for "
-        "high-resolution remote sensing images based on DeepLabv3+",
-        "alpine": "Kaltenrieder and Damiani, Semantic segmentation of alpine land cover",
-        "NPALoss": "Feng et al. 2020, NPALoss: Neighboring Pixel Affinity Loss for Semantic "
-        "Segmentation in High-Resolution Aerial Imagery",
-    }
-)
-"""Reference by the name that cards use."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """Trainable parameters of a network made with certain options.
-
-    Args:
-        parameters: Exact, running statistics left out.
-        classes: Output channels.
-        options: Further arguments of `rsseg.models.create`.
-    """
-
-    parameters: int
-    classes: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Published:
-    """Figures a paper printed; None where it did not.
-
-    Args:
-        parameters_m: Millions of parameters.
-        megabytes: Size in 32 bits, in MiB.
-        gflops: Billions of operations, by the rules of `rsseg.models.complexity`.
-    """
-
-    parameters_m: float | None = None
-    megabytes: float | None = None
-    gflops: float | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """One network structure.
-
-    Args:
-        name: By which `rsseg.models.create` makes it.
-        paper: Key of `PAPERS`.
-        summary: The structure in a sentence.
-        side: Height and width of the image its operations are counted for.
-        counts: Parameters; the first in the setting of the paper's own count.
-        published: What the paper printed for that setting.
-        note: Where the paper's figure is off, and why.
-        options: What the architecture's own options mean, by name.
-    """
-
-    name: str
-    paper: str
-    summary: str
-    side: int
-    counts: tuple[Count, ...]
-    published: Published = Published()
-    note: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def setting(self) -> Count:
-        """Classes and options of the paper's own count."""
-        return self.counts[0]
+__all__ = ["CARDS", "PAPERS", "Card", "Count", "Published", "card"]
 
 
 def card(name: str) -> Card:
@@ -96,12 +24,32 @@ def card(name: str) -> Card:
     return CARDS[name]
 
 
-_STRIDE = {"output_stride": "input pixels per pixel of the deepest features"}
-_ENCODER = {"encoder": "any timm encoder that gives the features needed"}
-_DROPOUT = {"dropout": "share of channels left out in the head"}
-_AUX = {"aux": "an auxiliary head on the stage before the last, used in training only"}
+_MEANINGS = {
+    "output_stride": "input pixels per pixel of the deepest features",
+    "encoder": "any timm encoder that gives the features needed",
+    "aux": "an auxiliary head on the stage before the last, used in training only",
+    "attention": "squeeze and excitation on the ASPP",
+    "align_corners": "of the interpolation",
+    "drop_channels": "dropout leaves out whole channels, not single values",
+    "bilinear": "up-sample by interpolation",
+    "widths": "channels of the stages",
+    "strip": "strip pooling in place of the ASPP's image pooling",
+    "eca": "channel attention on the features at 1/4",
+    "epsa": "the EPSA block on the concatenated ASPP",
+    "strip_gate": "branch0: multiply the strip mask with the 1x1 branch, not put it beside",
+}
+_DROPOUT = "share of values left out in the head"
+_DROPOUTS = "shares of values left out after the decoder's first and second 3x3 unit"
+_DROPPED = "share left out in the head; an auxiliary head leaves out 0.1"
+_HEAD = ("output_stride", "encoder", "dropout", "aux")
+_PSPNET = (*_HEAD, "drop_channels", "align_corners")
+_PLUS = ("output_stride", "encoder", "dropout")
+_MST = (*_PLUS, "attention")
+_LM = (*_PLUS, "strip", "eca", "epsa", "strip_gate")
+_UNET = ("bilinear", "widths")
 _AT_8 = {"output_stride": 8}
 _WITH_AUX = {"aux": True}
+_OFF = {"strip": False, "eca": False, "epsa": False}
 _PADDING = (
     "the paper's operations count a padded expansion in each block of its MobileNetV2, which costs "
     "0.98 G and changes nothing else"
@@ -112,45 +60,35 @@ _XCEPTION = (
 )
 
 
+def _meanings(names: tuple[str, ...], dropout: str = _DROPOUT, **others: str) -> dict[str, str]:
+    meanings = {**_MEANINGS, "dropout": dropout, **others}
+    return {name: meanings[name] for name in names}
+
+
 def _deeplab(
     encoder: str,
     title: str,
-    counts: tuple[int, int],
+    at_21: tuple[int, int],
     printed: tuple[tuple[float, float], tuple[float, float]],
-    notes: tuple[str, str],
+    notes: tuple[str, str] = ("", ""),
     more: tuple[Count, ...] = (),
 ) -> list[Card]:
     """DeepLabV3 and DeepLabV3+ on one encoder, as the LM paper's Table 3 counts them."""
-    plain = Card(
-        f"deeplabv3-{encoder}",
-        "LM",
-        f"{title} and ASPP; no decoder",
-        768,
-        (Count(counts[0], 21, _AT_8), *more),
-        Published(parameters_m=printed[0][0], gflops=printed[0][1]),
-        notes[0],
-        {**_STRIDE, **_ENCODER, **_DROPOUT, **_AUX},
-    )
-    plus = Card(
-        f"deeplabv3plus-{encoder}",
-        "LM",
-        f"{title}, ASPP, and a decoder with the features at 1/4",
-        768,
-        (Count(counts[1], 21, _AT_8),),
-        Published(parameters_m=printed[1][0], gflops=printed[1][1]),
-        notes[1],
-        {**_STRIDE, **_ENCODER, **_DROPOUT},
-    )
-    return [plain, plus]
+    parts = ("ASPP; no decoder", "ASPP, and a decoder with the features at 1/4")
+    return [
+        Card(
+            f"{kind}-{encoder}",
+            "LM",
+            f"{title}{' and ' if kind == 'deeplabv3' else ', '}{parts[plus]}",
+            768,
+            (Count(at_21[plus], 21, _AT_8), *(() if plus else more)),
+            Published(parameters_m=printed[plus][0], gflops=printed[plus][1]),
+            notes[plus],
+            _meanings(_PLUS if plus else _HEAD),
+        )
+        for plus, kind in enumerate(("deeplabv3", "deeplabv3plus"))
+    ]
 
-
-_SWITCHES = {
-    "strip": "strip pooling in place of the ASPP's image pooling",
-    "eca": "channel attention on the features at 1/4",
-    "epsa": "the EPSA block on the concatenated ASPP",
-    "strip_gate": "branch0: multiply the strip mask with the 1x1 branch, not put it beside",
-}
-_OFF = {"strip": False, "eca": False, "epsa": False}
 
 _ALL = [
     Card(
@@ -161,7 +99,7 @@ _ALL = [
         (Count(6_019_094, 6), Count(6_018_066, 2), Count(6_019_351, 7), Count(6_022_949, 21)),
         Published(megabytes=22.96),
         "the paper's 0.77 MB for attention is 22.96 - 22.19, of 6 and of 21 classes; it is 0.78",
-        {**_STRIDE, **_ENCODER, "attention": "squeeze and excitation on the ASPP"},
+        _meanings(_MST, _DROPOUTS),
     ),
     Card(
         "deeplabv3plus-xception65",
@@ -170,7 +108,7 @@ _ALL = [
         512,
         (Count(54_709_702, 6),),
         Published(megabytes=208.70),
-        options={**_STRIDE, **_ENCODER, "attention": "squeeze and excitation on the ASPP"},
+        options=_meanings(_MST, _DROPOUTS),
     ),
     Card(
         "deeplabv3plus-mobilenetv2-mst",
@@ -180,7 +118,7 @@ _ALL = [
         (Count(5_814_294, 6), Count(5_818_149, 21)),
         Published(megabytes=22.19),
         "the paper's row was counted with 21 classes (22.19), the others with 6",
-        {**_STRIDE, **_ENCODER, "attention": "squeeze and excitation on the ASPP"},
+        _meanings(_MST, _DROPOUTS),
     ),
     Card(
         "pspnet-resnet101-deepstem",
@@ -190,7 +128,7 @@ _ALL = [
         (Count(68_062_156, 6, _WITH_AUX), Count(65_700_806, 6)),
         Published(megabytes=259.64),
         "the paper counts the auxiliary head; its text does not say ResNet-101",
-        {**_STRIDE, **_ENCODER, **_DROPOUT, **_AUX, "align_corners": "of the interpolation"},
+        _meanings(_PSPNET, _DROPPED),
     ),
     Card(
         "unet-vgg16",
@@ -199,7 +137,7 @@ _ALL = [
         512,
         (Count(24_891_462, 6),),
         Published(megabytes=94.95),
-        options={"encoder": "any timm encoder whose maps halve each time"},
+        options=_meanings(("encoder",), encoder="any timm encoder whose maps halve each time"),
     ),
     Card(
         "lm-deeplabv3plus",
@@ -219,7 +157,7 @@ _ALL = [
         ),
         Published(parameters_m=7.20, gflops=83.56),
         _PADDING,
-        {**_STRIDE, **_ENCODER, **_DROPOUT, **_SWITCHES},
+        _meanings(_LM),
     ),
     *_deeplab(
         "xception",
@@ -233,8 +171,7 @@ _ALL = [
         "ResNet-50",
         (39_638_869, 39_761_845),
         ((39.64, 368.87), (39.76, 389.88)),
-        ("", ""),
-        (Count(39_635_528, 8), Count(41_997_392, 8, _WITH_AUX)),
+        more=(Count(39_635_528, 8), Count(41_997_392, 8, _WITH_AUX)),
     ),
     *_deeplab(
         "resnet101",
@@ -242,7 +179,12 @@ _ALL = [
         (58_630_997, 58_753_973),
         ((58.64, 544.06), (58.75, 565.07)),
         ("the paper's 58.64 is a slip for 58.63", ""),
-        (Count(58_627_142, 6), Count(60_988_492, 6, {**_AT_8, **_WITH_AUX})),
+        (
+            Count(58_627_656, 8),
+            Count(60_989_520, 8, _WITH_AUX),
+            Count(58_627_142, 6),
+            Count(60_988_492, 6, {**_AT_8, **_WITH_AUX}),
+        ),
     ),
     *_deeplab(
         "mobilenetv2",
@@ -257,7 +199,7 @@ _ALL = [
         "U-Net of five stages, 64 to 1,024 channels, from scratch",
         400,
         (Count(31_038_088, 8), Count(17_263_432, 8, {"bilinear": True})),
-        options={"bilinear": "up-sample by interpolation", "widths": "channels of the stages"},
+        options=_meanings(_UNET),
     ),
     Card(
         "unet-small",
@@ -265,7 +207,7 @@ _ALL = [
         "U-Net of four stages, 32 to 256 channels, from scratch",
         400,
         (Count(1_927_240, 8), Count(1_072_296, 8, {"bilinear": True})),
-        options={"bilinear": "up-sample by interpolation", "widths": "channels of the stages"},
+        options=_meanings(_UNET),
     ),
     Card(
         "fcn-resnet101",
@@ -273,7 +215,7 @@ _ALL = [
         "ResNet-101 at 1/32 and a 3x3 head",
         513,
         (Count(51_941_446, 6),),
-        options={**_STRIDE, **_ENCODER, **_DROPOUT, **_AUX},
+        options=_meanings(_HEAD),
     ),
     Card(
         "fcn-dilated-resnet101",
@@ -281,7 +223,7 @@ _ALL = [
         "ResNet-101 dilated to 1/8 and a 3x3 head",
         513,
         (Count(54_302_796, 6, _WITH_AUX), Count(51_941_446, 6)),
-        options={**_STRIDE, **_ENCODER, **_DROPOUT, **_AUX},
+        options=_meanings(_HEAD),
     ),
     Card(
         "pspnet-resnet101",
@@ -289,7 +231,7 @@ _ALL = [
         "ResNet-101 dilated to 1/8 and pyramid pooling",
         513,
         (Count(67_938_380, 6, _WITH_AUX), Count(65_577_030, 6)),
-        options={**_STRIDE, **_ENCODER, **_DROPOUT, **_AUX, "align_corners": "of interpolation"},
+        options=_meanings(_PSPNET, _DROPPED),
     ),
 ]
 

@@ -96,6 +96,14 @@ def test_many_labels_and_any_integer_type():
     )
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_integral_images_take_any_integer_type(kind):
+    labels = np.random.default_rng(0).integers(0, 9, (2, 20, 21))
+    counts = box_counts(torch.from_numpy(labels).to(kind), 3, 255, "neutral")
+    for number in range(2):
+        assert np.array_equal(counts[number], _slow(labels[number], 3))
+
+
 def test_a_batch_is_counted_image_by_image():
     maps = torch.from_numpy(np.stack([_random(seed, 9, 7, 5, 0.2) for seed in range(3)]))
     batch = losses.neighbouring_pixel_affinity(maps, 2)
@@ -118,8 +126,18 @@ def test_empty_maps_have_empty_counts():
         (np.full((2, 2), 300), {"k": 1}, "label, expected 0 to 254, got 300"),
         (np.full((2, 2), -1), {"k": 1}, "label, expected 0 to 254, got -1"),
         (np.zeros(4, int), {"k": 1}, "two dimensions"),
+        (np.zeros((2, 2)), {"k": 1}, "integers, got .* float64"),
+        (np.zeros((2, 2), int), {"k": 1.5}, "search region, expected 1 to .* got 1.5"),
     ],
 )
 def test_wrong_arguments_are_refused(labels, options, reason):
     with pytest.raises(OptionError, match=reason):
         neighbouring_pixel_affinity(labels, **options)
+
+
+def test_wrong_tensors_are_refused():
+    for maps in (torch.zeros(2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.int64)):
+        with pytest.raises(OptionError, match="two or three dimensions and integers"):
+            losses.neighbouring_pixel_affinity(maps, 1)
+    with pytest.raises(OptionError, match="unusable label, expected 0 or more, got -1"):
+        box_counts(torch.full((1, 2, 2), -1), 1, 255, "neutral")

@@ -1,5 +1,6 @@
 """``rsseg models``: text for people, JSON for programs, no torch where none is needed."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -59,6 +60,35 @@ def test_a_card_shows_options_counts_and_layers():
     data = json.loads(text)
     assert sum(layer["parameters"] for layer in data["layers"]) == data["parameters"]
     assert data["options"]["strip_gate"]["default"] is None
+
+
+def test_list_and_show_mean_the_same_by_their_keys():
+    rows = json.loads(_run("list", "--complexity", "--json")[1])["models"]
+    row = next(row for row in rows if row["name"] == "fcn-dilated-resnet101")
+    shown = json.loads(_run("show", "fcn-dilated-resnet101", "--json")[1])
+    assert shown.keys() - row.keys() == {"options", "layers"}
+    assert {key: shown[key] for key in row} == row
+    assert row["paper"] == "NPALoss"
+    assert row["reference"].startswith("Feng et al. 2020")
+
+
+def test_operations_are_said_to_be_of_prediction():
+    for arguments in (("list", "--complexity"), ("show", "fcn-dilated-resnet101")):
+        assert "of prediction, without auxiliary heads" in _run(*arguments)[1]
+
+
+def test_a_card_without_torch_says_what_adds_the_rest(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    code, text = _run("show", "lm-deeplabv3plus")
+    assert code == 0
+    for part in ("Hou, Chen and Gu", "strip: strip pooling", "7,202,349", "padded expansion"):
+        assert part in text
+    assert text.count("pip install 'rsseg[torch]' adds defaults") == 1
+    data = json.loads(_run("show", "lm-deeplabv3plus", "--json")[1])
+    assert data["layers"] is None
+    code, text = _run("list", "--complexity")
+    assert code == 1
+    assert "torch is not installed" in text
 
 
 def test_an_unknown_network_is_one_line():

@@ -25,12 +25,12 @@ LabelTransform = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]
 class Sample(TypedDict):
     """Raw pixels ``(B, size, size)`` and int64 class indices ``(size, size)``, 255 for none.
 
-    ``counts``, such as an affinity map, are there where the dataset has a label transform.
+    ``affinity`` is there where the dataset has a label transform.
     """
 
     image: Tensor
     label: Tensor
-    counts: NotRequired[Tensor]
+    affinity: NotRequired[Tensor]
 
 
 class WindowDataset(Dataset[Sample]):
@@ -100,7 +100,7 @@ class WindowDataset(Dataset[Sample]):
                 image, label = self.transform(image, label)
         sample: Sample = {"image": image, "label": label}
         if self.label_transform is not None:
-            sample["counts"] = torch.from_numpy(self.label_transform(label.numpy()))
+            sample["affinity"] = torch.from_numpy(self.label_transform(label.numpy()))
         return sample
 
     def __getstate__(self) -> dict[str, object]:

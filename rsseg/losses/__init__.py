@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +51,11 @@ def create(name: str, **options: Any) -> nn.Module:
         OptionError: If the name or an option is unknown.
     """
     if name not in BUILDERS:
-        raise OptionError(f"there is no loss '{name}'", expected=" or ".join(sorted(BUILDERS)))
-    try:
-        return BUILDERS[name](**options)
-    except TypeError as error:
-        raise OptionError(f"the loss {name} does not take these options: {error}") from error
+        near = difflib.get_close_matches(name, BUILDERS, n=2) or sorted(BUILDERS)
+        raise OptionError(f"there is no loss '{name}'", expected=" or ".join(near))
+    known = list(inspect.signature(BUILDERS[name]).parameters)
+    for key in options:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1) or known
+            raise OptionError(f"the loss {name} has no option '{key}'", expected=", ".join(near))
+    return BUILDERS[name](**options)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rsseg import affinity
 from rsseg.affinity import IgnoreNeighbour
+from rsseg.errors import OptionError
 from rsseg.legend import NODATA
 
 
@@ -18,7 +19,7 @@ def neighbouring_pixel_affinity(
     *,
     classes: int | None = None,
 ) -> Tensor:
-    """Count the pixels within k rows and columns whose label differs, each in constant time.
+    """Count the pixels within k rows and columns whose label differs.
 
     The same integers on every device, see `rsseg.affinity.neighbouring_pixel_affinity`.
 
@@ -27,7 +28,8 @@ def neighbouring_pixel_affinity(
         k: Radius of the window of ``(2k + 1) x (2k + 1)`` pixels.
         ignore_index: Label of pixels that do not count.
         ignore_neighbour: Whether such a neighbour is left out (``neutral``) or ``differs``.
-        classes: One more than the largest label, if known: else a GPU must be asked for it.
+        classes: One more than the largest label, if known; else a GPU must be asked for it, and
+            labels out of range are seen.
 
     Returns:
         Counts of the shape of the labels, int32.
@@ -36,6 +38,11 @@ def neighbouring_pixel_affinity(
         OptionError: If k, ignore_neighbour or a label is out of range.
     """
     affinity.check_window(k, ignore_neighbour)
+    if labels.ndim not in (2, 3) or labels.is_floating_point() or labels.is_complex():
+        raise OptionError(
+            "label maps have two or three dimensions and integers",
+            got=f"{tuple(labels.shape)} {labels.dtype}",
+        )
     maps = labels[None] if labels.ndim == 2 else labels
     counts = (
         _on_cpu(maps, k, ignore_index, ignore_neighbour)
@@ -68,9 +75,13 @@ def box_counts(
     """
     if not maps.numel():
         return torch.empty(maps.shape, dtype=torch.int32, device=maps.device)
+    maps = maps.long()
     ignored = maps == ignore_index
     if classes is None:
-        classes = int(maps.masked_fill(ignored, 0).max()) + 1
+        low, high = (int(each) for each in maps.masked_fill(ignored, 0).aminmax())
+        if low < 0:
+            raise OptionError("unusable label", expected="0 or more", got=low)
+        classes = high + 1
     lanes = 4 if k <= 127 else 2
     bits = 64 // lanes
     mask = (1 << bits) - 1

@@ -62,6 +62,7 @@ class DeepSupervision(nn.Module):
     ) -> None:
         super().__init__()
         self.loss, self.weight = loss, weight
+        self.alike = aux_loss is None
         self.aux_loss = deepcopy(loss) if aux_loss is None else aux_loss
 
     def forward(
@@ -73,13 +74,10 @@ class DeepSupervision(nn.Module):
             outputs: What a network gives.
             labels: Class indices ``(N, H, W)``.
             given: What else the loss takes, such as the affinity map of `NPALoss`; an auxiliary
-                loss of another kind does not get it.
+                loss of its own does not get it.
         """
         if isinstance(outputs, Tensor):
             return cast(Tensor, self.loss(outputs, labels, *given))
         main, aux = outputs
-        beside = given if type(self.aux_loss) is type(self.loss) else ()
-        return cast(
-            Tensor,
-            self.loss(main, labels, *given) + self.weight * self.aux_loss(aux, labels, *beside),
-        )
+        beside = self.aux_loss(aux, labels, *(given if self.alike else ()))
+        return cast(Tensor, self.loss(main, labels, *given) + self.weight * beside)

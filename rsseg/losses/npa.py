@@ -12,11 +12,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from rsseg import affinity
+from rsseg import affinity as on_numpy
 from rsseg.errors import OptionError
 from rsseg.legend import NODATA
 from rsseg.losses.affinity import neighbouring_pixel_affinity
-from rsseg.losses.pixel import CrossEntropyLoss, FocalLoss, PixelLoss, check_word
+from rsseg.losses.pixel import (
+    CrossEntropyLoss,
+    FocalLoss,
+    PixelLoss,
+    check_word,
+    full_precision,
+    weighted_cross_entropy,
+)
 
 Transform = Literal["log10", "ln", "norm"]
 Reduction = Literal["mean", "weighted_mean", "paper"]
@@ -55,15 +62,15 @@ class NPALoss(nn.Module):
         offset: float = 0.5,
         ignore_index: int = NODATA,
         reduction: Reduction = "mean",
-        ignore_neighbour: affinity.IgnoreNeighbour = "neutral",
+        ignore_neighbour: on_numpy.IgnoreNeighbour = "neutral",
         pixel_loss: PixelLoss | str | None = None,
     ) -> None:
         super().__init__()
-        affinity.check_window(search_region, ignore_neighbour)
+        on_numpy.check_window(search_region, ignore_neighbour)
         check_word("transform", transform, get_args(Transform))
         check_word("reduction", reduction, get_args(Reduction))
-        if offset < 0:
-            raise OptionError("unusable offset", expected="0 or more", got=offset)
+        if not 0 <= offset < math.inf:
+            raise OptionError("unusable offset", expected="a number from 0", got=offset)
         if not isinstance(pixel_loss, PixelLoss):
             name = "cross-entropy" if pixel_loss is None else pixel_loss
             check_word("pixel_loss", name, tuple(_PIXEL_LOSSES))
@@ -77,19 +84,25 @@ class NPALoss(nn.Module):
         self.search_region, self.transform, self.offset = search_region, transform, offset
         self.ignore_index, self.reduction = ignore_index, reduction
         self.ignore_neighbour, self.pixel_loss = ignore_neighbour, pixel_loss
+        self._plain = type(pixel_loss) is CrossEntropyLoss and pixel_loss.class_weights is None
 
-    def forward(self, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, affinity: Tensor | None = None) -> Tensor:
         """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled.
 
         Args:
             logits: ``(N, K, H, W)``.
             labels: ``(N, H, W)``.
-            counts: The affinity map ``(N, H, W)`` of the labels, if at hand, such as from the
+            affinity: The affinity map ``(N, H, W)`` of the labels, if at hand, such as from the
                 workers of a loader (see `label_transform`).
         """
-        losses = self.pixel_loss.pixels(logits, labels)
-        weights = self.weights(labels, counts, classes=logits.shape[1]).to(losses.dtype)
-        total = (weights * losses).sum()
+        logits = full_precision(logits)
+        weights = self.weights(labels, affinity, classes=logits.shape[1]).to(logits.dtype)
+        if self._plain:
+            total = weighted_cross_entropy(
+                logits, labels.masked_fill(labels == self.ignore_index, 0), weights
+            )
+        else:
+            total = (weights * self.pixel_loss.pixels(logits, labels)).sum()
         if self.reduction == "paper":
             return total / len(labels)
         if self.reduction == "weighted_mean":
@@ -99,11 +112,11 @@ class NPALoss(nn.Module):
 
     @torch.no_grad()
     def weights(
-        self, labels: Tensor, counts: Tensor | None = None, *, classes: int | None = None
+        self, labels: Tensor, affinity: Tensor | None = None, *, classes: int | None = None
     ) -> Tensor:
         """Weights ``(N, H, W)`` in float32, 0 where unlabelled."""
-        if counts is None:
-            counts = neighbouring_pixel_affinity(
+        if affinity is None:
+            affinity = neighbouring_pixel_affinity(
                 labels,
                 self.search_region,
                 self.ignore_index,
@@ -111,12 +124,12 @@ class NPALoss(nn.Module):
                 classes=classes,
             )
         ignored = labels == self.ignore_index
-        return self._transformed(counts, ignored).masked_fill(ignored, 0)
+        return self._transformed(affinity, ignored).masked_fill_(ignored, 0)
 
     def label_transform(self) -> Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]:
         """What gives the affinity map ``(H, W)`` of a label, for the workers of a loader."""
         return partial(
-            affinity.neighbouring_pixel_affinity,
+            on_numpy.neighbouring_pixel_affinity,
             k=self.search_region,
             ignore_index=self.ignore_index,
             ignore_neighbour=self.ignore_neighbour,
@@ -125,8 +138,8 @@ class NPALoss(nn.Module):
     def _transformed(self, counts: Tensor, ignored: Tensor) -> Tensor:
         if self.transform != "norm":
             base = _BASES[self.transform]
-            logarithms: Tensor = (counts + base**self.offset).log()
-            return logarithms / math.log(base)
+            logarithms: Tensor = (counts + base**self.offset).log_()
+            return logarithms.div_(math.log(base))
         low = counts.masked_fill(ignored, torch.iinfo(counts.dtype).max).amin((1, 2), keepdim=True)
         high = counts.amax((1, 2), keepdim=True)  # counts are 0 where ignored
         span = (high - low).clamp(min=0)

@@ -6,11 +6,12 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from rsseg.errors import OptionError
 from rsseg.legend import NODATA
 from rsseg.losses.pixel import check_word, full_precision
 
+_SORTED_AT_ONCE = 1 << 23
 Scope = Literal["batch", "image"]
 Classes = Literal["present", "all"]
 
@@ -18,8 +19,7 @@ Classes = Literal["present", "all"]
 class LovaszSoftmaxLoss(nn.Module):
     """The Lovasz extension of 1 - mean IoU (Berman, Triki and Blaschko 2018, Algorithm 1).
 
-    The mean is over the classes present in the labels of the whole batch. All classes are sorted
-    in one call, which runs on all cores.
+    The mean is over the classes present in the labels of the whole batch.
 
     Args:
         ignore_index: Label of pixels that do not count.
@@ -30,18 +30,29 @@ class LovaszSoftmaxLoss(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled."""
-        labelled = (labels != self.ignore_index).flatten()
-        present = torch.unique(labels.flatten()[labelled])
+        """Scalar loss, at least in float32; 0 with a graph if no pixel is labelled.
+
+        Raises:
+            OptionError: If a label is no class.
+        """
+        labels = labels.flatten()
+        labelled = labels != self.ignore_index
+        present = torch.unique(labels[labelled])
         if present.numel() == 0:
             return full_precision(logits).sum() * 0
-        scores = full_precision(logits).softmax(dim=1).movedim(1, 0).flatten(1)[present]
-        member = labels.flatten() == present[:, None]
-        # An unlabelled pixel has no error, so it comes last and weighs nothing.
-        errors = (member.to(scores.dtype) - scores).abs() * labelled
-        errors, order = errors.sort(dim=1, descending=True)
-        steps: Tensor = errors * _jaccard_steps(member.gather(1, order)).to(errors.dtype)
-        return steps.sum(dim=1).mean()
+        if present[0] < 0 or present[-1] >= logits.shape[1]:
+            raise OptionError(
+                "unusable label", expected=f"0 to {logits.shape[1] - 1}", got=present.tolist()
+            )
+        scores = full_precision(logits).softmax(dim=1).movedim(1, 0).flatten(1)
+        loss = scores.new_zeros(())
+        # A few classes at once use all cores, all of them at once too much memory.
+        for some in present.split(max(1, _SORTED_AT_ONCE // labels.numel())):
+            member = labels == some[:, None]
+            # An unlabelled pixel has no error, so it comes last and weighs nothing.
+            errors = (member.to(scores.dtype) - scores[some]).abs() * labelled
+            loss = loss + (errors * _jaccard_steps(errors.detach(), member)).sum()
+        return loss / len(present)
 
 
 class OverlapLoss(nn.Module):
@@ -91,10 +102,16 @@ class OverlapLoss(nn.Module):
     def _sums(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Sums ``(N, K)`` over the labelled pixels of p y, p and y; N is 1 for the batch."""
         labelled = labels != self.ignore_index
-        scores = full_precision(logits).softmax(dim=1) * labelled[:, None]
-        truth = functional.one_hot(labels.where(labelled, 0), logits.shape[1]).movedim(-1, 1)
-        truth = (truth * labelled[:, None]).to(scores.dtype)
-        sums = [each.sum((2, 3)) for each in (scores * truth, scores, truth)]
+        classes = labels.masked_fill(~labelled, 0).flatten(1)
+        scores = full_precision(logits).softmax(dim=1).flatten(2)
+        counted = labelled.flatten(1).to(scores.dtype)
+        own = scores.gather(1, classes[:, None])[:, 0] * counted
+        zeros = scores.new_zeros(scores.shape[:2])
+        sums = [
+            zeros.scatter_add(1, classes, own),
+            (scores @ counted[:, :, None])[:, :, 0],
+            zeros.scatter_add(1, classes, counted),
+        ]
         if self.scope == "batch":
             sums = [each.sum(0, keepdim=True) for each in sums]
         return sums[0], sums[1], sums[2]
@@ -120,14 +137,18 @@ class IoULoss(OverlapLoss):
         return both, scores + truth - both
 
 
-def _jaccard_steps(member: Tensor) -> Tensor:
-    """How much each class's Jaccard loss grows with each pixel, by descending error.
+def _jaccard_steps(errors: Tensor, member: Tensor) -> Tensor:
+    """How much each class's Jaccard loss grows with each pixel, taken by descending error.
 
     Args:
-        member: Whether the pixels are of the class, in order, ``(K, P)``.
+        errors: ``(K, P)``.
+        member: Whether the pixels are of the class, ``(K, P)``.
     """
-    hits = member.cumsum(1)
+    order = errors.argsort(dim=1, descending=True)
+    hits = member.gather(1, order).cumsum(1)
     ranks = torch.arange(1, member.shape[1] + 1, device=member.device)
     total = hits[:, -1:]
-    jaccard = 1 - (total - hits).double() / (total + ranks - hits)
-    return jaccard.diff(dim=1, prepend=jaccard.new_zeros(len(member), 1))
+    exact = torch.float32 if errors.device.type == "mps" else torch.float64  # which MPS lacks
+    jaccard = 1 - (total - hits).to(exact) / (total + ranks - hits)
+    steps = jaccard.diff(dim=1, prepend=jaccard.new_zeros(len(member), 1))
+    return torch.empty_like(errors).scatter_(1, order, steps.to(errors.dtype))

@@ -14,6 +14,7 @@ from rsseg.errors import OptionError
 from rsseg.models.deeplab import DeepLabV3Plus, LMDeepLabV3Plus
 from rsseg.models.heads import deeplabv3, fcn, pspnet
 from rsseg.models.mst import MSTDeepLabV3Plus
+from rsseg.models.start import COCO
 from rsseg.models.unet import PretrainedUNet, UNet
 from rsseg.models.weights import load, save
 
@@ -31,7 +32,11 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "deeplabv3plus-xception65": partial(MSTDeepLabV3Plus, encoder="xception65", attention=False),
     "deeplabv3plus-mobilenetv2-mst": partial(MSTDeepLabV3Plus, attention=False),
     "pspnet-resnet101-deepstem": partial(
-        pspnet, encoder="resnet101s", output_stride=16, align_corners=True
+        pspnet,
+        encoder="resnet101s",
+        output_stride=16,
+        align_corners=True,
+        drop_channels=True,
     ),
     "unet-vgg16": PretrainedUNet,
     "lm-deeplabv3plus": LMDeepLabV3Plus,
@@ -72,7 +77,8 @@ def create(
         options: Further arguments of the architecture.
 
     Raises:
-        OptionError: If the name or an option is unknown, or a number out of range.
+        OptionError: If the name or an option is unknown, of a wrong type or out of range.
+        BundleError: If the weights cannot be had or do not fit.
     """
     builder = _builder(name)
     if classes < 1 or bands < 1:
@@ -85,6 +91,14 @@ def create(
     for key in options.keys() - known:
         near = difflib.get_close_matches(key, known, n=1) or list(known)
         raise OptionError(f"{name} has no option '{key}'", expected=", ".join(near))
+    for key, value in options.items():
+        _check_type(name, key, value, known[key])
+    if weights == COCO and name.partition("-")[0] not in ("deeplabv3", "fcn"):
+        raise OptionError(
+            f"{name} has no weights 'coco'",
+            remedy="deeplabv3-resnet50, deeplabv3-resnet101, fcn-resnet101 and "
+            "fcn-dilated-resnet101 have them",
+        )
     return builder(classes=classes, bands=bands, weights=weights, **options)
 
 
@@ -107,3 +121,20 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         near = difflib.get_close_matches(name, BUILDERS, n=3) or sorted(BUILDERS)
         raise OptionError(f"there is no architecture '{name}'", expected=" or ".join(near))
     return BUILDERS[name]
+
+
+def _check_type(name: str, key: str, value: Any, default: Any) -> None:
+    """Refuse an option of another type than its default; what has none is the builder's to check.
+
+    A list is as good as a tuple, because JSON and YAML have only lists, and 0 as good as 0.0.
+    """
+    kinds: dict[type, tuple[type, ...]] = {float: (int, float), tuple: (list, tuple)}
+    kind = type(default)
+    if default is None or (
+        isinstance(value, kinds.get(kind, (kind,))) and isinstance(value, bool) == (kind is bool)
+    ):
+        return
+    words = {bool: "true or false", int: "an integer", float: "a number", tuple: "numbers"}
+    raise OptionError(
+        f"unusable {key} for {name}", expected=words.get(kind, "a name"), got=repr(value)
+    )

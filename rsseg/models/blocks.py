@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsseg.errors import OptionError
+
 
 def conv_bn_relu(
     inputs: int, outputs: int, kernel: int = 1, *, dilation: int = 1, bias: bool = False
@@ -76,12 +78,25 @@ class ASPP(nn.Module):
         return torch.cat([branch(features) for branch in self.branches], dim=1)
 
 
-def plain_head(inputs: int, classes: int, dropout: float) -> nn.Sequential:
+def dropout(share: float, *, channels: bool = False) -> nn.Module:
+    """Leave out a share of values, or of whole channels, while training.
+
+    Raises:
+        OptionError: If the share is not from 0 to under 1.
+    """
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+        raise OptionError("unusable dropout", expected="0 or more and under 1", got=share)
+    return nn.Dropout2d(share) if channels else nn.Dropout(share)
+
+
+def plain_head(
+    inputs: int, classes: int, share: float, *, drop_channels: bool = False
+) -> nn.Sequential:
     """The head of an FCN and every auxiliary head: a 3x3 unit to a quarter, dropout, 1x1."""
     return nn.Sequential(
         OrderedDict(
             reduce=conv_bn_relu(inputs, inputs // 4, 3),
-            dropout=nn.Dropout(dropout),
+            dropout=dropout(share, channels=drop_channels),
             classify=nn.Conv2d(inputs // 4, classes, 1),
         )
     )

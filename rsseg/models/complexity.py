@@ -1,4 +1,8 @@
-"""What a network costs: parameters, multiply-accumulates, operations as the papers count them."""
+"""What a network costs: parameters, multiply-accumulates, operations as the papers count them.
+
+Parameters are those of training, with an auxiliary head where there is one. Multiply-accumulates
+and operations are those of prediction, which leaves auxiliary heads out.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ class Layer:
         name: Dotted path in the network.
         shapes: Shapes ``(C, h, w)`` of what it gives for one image; none for an auxiliary head.
         parameters: Trainable numbers.
-        macs: Multiply-accumulates of its convolutions for one image.
+        macs: Multiply-accumulates of its convolutions for one image, none for an auxiliary head.
     """
 
     name: str
@@ -38,13 +42,14 @@ class Complexity:
     """Cost of a network for one image.
 
     Args:
-        parameters: Trainable numbers; running statistics do not count.
-        macs: Multiply-accumulates of convolutions.
+        parameters: Trainable numbers, auxiliary heads' too; running statistics do not count.
+        macs: Multiply-accumulates of convolutions in prediction, so without auxiliary heads.
         operations: The "FLOPs" of the LM-DeepLabV3+ paper, which are the rules of its tool
             (torchstat): multiply-accumulates of convolutions and one for each biased output, two
             for each value normalised, one for each through a ReLU module, one for each input of a
             pooling with a kernel; nothing for the rest. A module called twice counts its last call,
             hence a ResNet bottleneck, where the tool's network shares one ReLU, counts one.
+            Of prediction too.
         layers: The parts that have parameters.
     """
 
@@ -60,7 +65,7 @@ class Complexity:
 
 
 def complexity(network: nn.Module, bands: int, height: int, width: int) -> Complexity:
-    """Count a network's cost for one image of a size, in evaluation mode.
+    """Count a network's cost for one image of a size, in evaluation mode: no auxiliary head runs.
 
     It takes no time on a network made under ``torch.device("meta")``.
     """

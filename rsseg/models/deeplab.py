@@ -12,13 +12,36 @@ from rsseg.errors import OptionError
 from rsseg.models.attention import EfficientChannelAttention, EPSABlock, StripPooling
 from rsseg.models.backbones import Backbone
 from rsseg.models.blocks import ASPP, conv_bn_relu, resize
+from rsseg.models.blocks import dropout as dropout_layer
 from rsseg.models.heads import aspp_rates
 
-_WIDTH = 256
-_SHALLOW_WIDTH = 48
+WIDTH = 256
+SHALLOW_WIDTH = 48
 
 
-class DeepLabV3Plus(nn.Module):
+class EncoderDecoder(nn.Module):
+    """What the DeepLabV3+ of both papers begin with: an encoder, its shallow map, the rates.
+
+    Args:
+        bands: Input channels.
+        weights: Start of the encoder, see `rsseg.models.create`.
+        encoder: A timm encoder with features at 1/4.
+        output_stride: 16 or 8.
+
+    Raises:
+        OptionError: If the output stride is another, or the encoder has no features at 1/4.
+        BundleError: If the weights cannot be had or do not fit.
+    """
+
+    def __init__(self, bands: int, weights: str | None, encoder: str, output_stride: int) -> None:
+        super().__init__()
+        self.rates = aspp_rates(output_stride)
+        self.encoder = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
+        self.shallow_map = self.encoder.at(4)
+        self.shallow_channels = self.encoder.channels[self.shallow_map]
+
+
+class DeepLabV3Plus(EncoderDecoder):
     """DeepLabV3+ (Chen et al. 2018): ASPP on the deep map, fused with the map at stride 4.
 
     Args:
@@ -27,7 +50,7 @@ class DeepLabV3Plus(nn.Module):
         weights: Start of the encoder, see `rsseg.models.create`.
         encoder: A timm encoder with features at 1/4.
         output_stride: 16 or 8 (dilations double).
-        dropout: Share of channels left out after the ASPP.
+        dropout: Share of values left out after the ASPP.
 
     Raises:
         OptionError: If the output stride is another, or the encoder has no features at 1/4.
@@ -43,18 +66,14 @@ class DeepLabV3Plus(nn.Module):
         output_stride: int = 16,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        rates = aspp_rates(output_stride)
-        self.encoder = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
-        self.shallow_map = self.encoder.at(4)
-        shallow_channels = self.encoder.channels[self.shallow_map]
-        self.aspp = ASPP(self.encoder.channels[-1], rates, width=_WIDTH)
+        super().__init__(bands, weights, encoder, output_stride)
+        self.aspp = ASPP(self.encoder.channels[-1], self.rates, width=WIDTH)
         self.mix: nn.Module = nn.Identity()
-        self.merge = nn.Sequential(conv_bn_relu(self.aspp.channels, _WIDTH), nn.Dropout(dropout))
+        self.merge = nn.Sequential(conv_bn_relu(self.aspp.channels, WIDTH), dropout_layer(dropout))
         self.attend: nn.Module = nn.Identity()
-        self.shallow = conv_bn_relu(shallow_channels, _SHALLOW_WIDTH)
-        self.fuse = conv_bn_relu(_SHALLOW_WIDTH + _WIDTH, _WIDTH, 3)
-        self.classify = nn.Conv2d(_WIDTH, classes, 1)
+        self.shallow = conv_bn_relu(self.shallow_channels, SHALLOW_WIDTH)
+        self.fuse = conv_bn_relu(SHALLOW_WIDTH + WIDTH, WIDTH, 3)
+        self.classify = nn.Conv2d(WIDTH, classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, classes, h, w)`` of images ``(N, bands, h, w)``."""
@@ -74,7 +93,7 @@ class LMDeepLabV3Plus(DeepLabV3Plus):
         weights: Start of the encoder, see `rsseg.models.create`.
         encoder: A timm encoder with features at 1/4.
         output_stride: 16 as in the paper's training, or 8 as in its count.
-        dropout: Share of channels left out after the ASPP.
+        dropout: Share of values left out after the ASPP.
         strip: Strip pooling in place of the ASPP's image pooling.
         eca: Efficient channel attention on the shallow map, on its way to the decoder only.
         epsa: The EPSA block on the concatenated ASPP.
@@ -113,13 +132,12 @@ class LMDeepLabV3Plus(DeepLabV3Plus):
                 "unusable strip gate", expected="none, or branch0 with strip", got=strip_gate
             )
         if strip:
-            self.aspp = StripASPP(
-                self.encoder.channels[-1], aspp_rates(output_stride), gated=bool(strip_gate)
-            )
+            deep = self.encoder.channels[-1]
+            self.aspp = StripASPP(deep, self.rates, gated=bool(strip_gate))
         if epsa:
             self.mix = EPSABlock(self.aspp.channels)
         if eca:
-            self.attend = EfficientChannelAttention(self.encoder.channels[self.shallow_map])
+            self.attend = EfficientChannelAttention(self.shallow_channels)
 
 
 class StripASPP(ASPP):
@@ -132,8 +150,8 @@ class StripASPP(ASPP):
     """
 
     def __init__(self, inputs: int, rates: tuple[int, int, int], *, gated: bool) -> None:
-        super().__init__(inputs, rates, width=_WIDTH)
-        self.branches[-1] = StripPooling(inputs, _WIDTH)
+        super().__init__(inputs, rates, width=WIDTH)
+        self.branches[-1] = StripPooling(inputs, WIDTH)
         self.gated = gated
 
     def forward(self, features: Tensor) -> Tensor:

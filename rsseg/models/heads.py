@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from rsseg.errors import OptionError
 from rsseg.models.backbones import Backbone
 from rsseg.models.blocks import ASPP, conv_bn_relu, plain_head, resize
-from rsseg.models.pretrained import is_whole_network, load_whole_network
+from rsseg.models.blocks import dropout as dropout_layer
+from rsseg.models.pretrained import load_whole_network, open_weights
 
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Dilations of the ASPP by output stride."""
@@ -26,6 +27,7 @@ class EncoderHead(nn.Module):
         head: From the deepest map to logits.
         aux_classes: Output channels of the auxiliary head; None for no such head.
         align_corners: How logits are interpolated to the size of the image.
+        drop_channels: Whether the auxiliary head leaves out channels, not single values.
     """
 
     def __init__(
@@ -35,13 +37,16 @@ class EncoderHead(nn.Module):
         aux_classes: int | None = None,
         *,
         align_corners: bool = False,
+        drop_channels: bool = False,
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.align_corners = encoder, head, align_corners
         self.aux = (
             None
             if aux_classes is None
-            else plain_head(encoder.channels[-2], aux_classes, _AUX_DROPOUT)
+            else plain_head(
+                encoder.channels[-2], aux_classes, _AUX_DROPOUT, drop_channels=drop_channels
+            )
         )
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -65,41 +70,26 @@ def fcn(
 ) -> EncoderHead:
     """FCN (Long et al. 2015) with a 3x3 head; dilated where the output stride is under 32.
 
-    ``weights`` may also be ``"coco"``, see `rsseg.models.pretrained`.
+    Args:
+        classes: Output channels.
+        bands: Input channels.
+        weights: Start of the encoder or of all, see `rsseg.models.create`.
+        encoder: A timm encoder.
+        output_stride: 32, 16 or 8.
+        aux: Whether to add an auxiliary head.
+        dropout: Share of values left out in the head.
+
+    Raises:
+        OptionError: If an option is out of range, or the encoder cannot be dilated so.
+        BundleError: If the weights cannot be had or do not fit.
     """
-    whole = is_whole_network(weights)
-    start = None if whole else weights
+    start, whole = open_weights(weights, "fcn", encoder)
     backbone = Backbone(encoder, bands=bands, output_stride=output_stride, weights=start)
     head = plain_head(backbone.channels[-1], classes, dropout)
     network = EncoderHead(backbone, head, classes if aux else None)
-    if whole and weights:
-        load_whole_network(network, "fcn", encoder, weights)
+    if whole:
+        load_whole_network(network, "fcn", encoder, whole)
     return network
-
-
-def pspnet(
-    *,
-    classes: int,
-    bands: int = 3,
-    weights: str | None = None,
-    encoder: str = "resnet101",
-    output_stride: int = 8,
-    aux: bool = False,
-    dropout: float = 0.1,
-    align_corners: bool = False,
-) -> EncoderHead:
-    """PSPNet (Zhao et al. 2017): pyramid pooling over 1, 2, 3 and 6 bins, 512 channels wide."""
-    backbone = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
-    pyramid = PyramidPooling(backbone.channels[-1], align_corners=align_corners)
-    head = nn.Sequential(
-        OrderedDict(
-            pyramid=pyramid,
-            merge=conv_bn_relu(pyramid.channels, _PYRAMID_WIDTH, 3),
-            dropout=nn.Dropout2d(dropout),
-            classify=nn.Conv2d(_PYRAMID_WIDTH, classes, 1),
-        )
-    )
-    return EncoderHead(backbone, head, classes if aux else None, align_corners=align_corners)
 
 
 def deeplabv3(
@@ -114,26 +104,84 @@ def deeplabv3(
 ) -> EncoderHead:
     """DeepLabV3 (Chen et al. 2017): ASPP, merge to 256 channels, dropout, 3x3 unit, 1x1.
 
-    ``weights`` may also be ``"coco"``, see `rsseg.models.pretrained`.
+    Args:
+        classes: Output channels.
+        bands: Input channels.
+        weights: Start of the encoder or of all, see `rsseg.models.create`.
+        encoder: A timm encoder.
+        output_stride: 16 or 8 (dilations double).
+        aux: Whether to add an auxiliary head.
+        dropout: Share of values left out after the ASPP.
+
+    Raises:
+        OptionError: If an option is out of range, or the encoder cannot be dilated so.
+        BundleError: If the weights cannot be had or do not fit.
     """
     rates = aspp_rates(output_stride)
-    whole = is_whole_network(weights)
-    start = None if whole else weights
+    start, whole = open_weights(weights, "deeplabv3", encoder)
     backbone = Backbone(encoder, bands=bands, output_stride=output_stride, weights=start)
     aspp = ASPP(backbone.channels[-1], rates)
     head = nn.Sequential(
         OrderedDict(
             aspp=aspp,
             merge=conv_bn_relu(aspp.channels, 256),
-            dropout=nn.Dropout(dropout),
+            dropout=dropout_layer(dropout),
             fuse=conv_bn_relu(256, 256, 3),
             classify=nn.Conv2d(256, classes, 1),
         )
     )
     network = EncoderHead(backbone, head, classes if aux else None)
-    if whole and weights:
-        load_whole_network(network, "deeplabv3", encoder, weights)
+    if whole:
+        load_whole_network(network, "deeplabv3", encoder, whole)
     return network
+
+
+def pspnet(
+    *,
+    classes: int,
+    bands: int = 3,
+    weights: str | None = None,
+    encoder: str = "resnet101",
+    output_stride: int = 8,
+    aux: bool = False,
+    dropout: float = 0.1,
+    drop_channels: bool = False,
+    align_corners: bool = False,
+) -> EncoderHead:
+    """PSPNet (Zhao et al. 2017): pyramid pooling over 1, 2, 3 and 6 bins, 512 channels wide.
+
+    Args:
+        classes: Output channels.
+        bands: Input channels.
+        weights: Start of the encoder, see `rsseg.models.create`.
+        encoder: A timm encoder.
+        output_stride: 32, 16 or 8.
+        aux: Whether to add an auxiliary head.
+        dropout: Share left out in the head; an auxiliary head leaves out a tenth.
+        drop_channels: Whether dropout leaves out whole channels, not single values.
+        align_corners: How maps and logits are interpolated.
+
+    Raises:
+        OptionError: If an option is out of range, or the encoder cannot be dilated so.
+        BundleError: If the weights cannot be had or do not fit.
+    """
+    backbone = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
+    pyramid = PyramidPooling(backbone.channels[-1], align_corners=align_corners)
+    head = nn.Sequential(
+        OrderedDict(
+            pyramid=pyramid,
+            merge=conv_bn_relu(pyramid.channels, _PYRAMID_WIDTH, 3),
+            dropout=dropout_layer(dropout, channels=drop_channels),
+            classify=nn.Conv2d(_PYRAMID_WIDTH, classes, 1),
+        )
+    )
+    return EncoderHead(
+        backbone,
+        head,
+        classes if aux else None,
+        align_corners=align_corners,
+        drop_channels=drop_channels,
+    )
 
 
 def aspp_rates(output_stride: int) -> tuple[int, int, int]:

@@ -6,21 +6,20 @@ normalisation, bilinear interpolation aligns corners, and the decoder fuses by t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from rsseg.errors import OptionError
 from rsseg.models.attention import SqueezeExcitation
-from rsseg.models.backbones import Backbone
 from rsseg.models.blocks import ASPP, conv_bn_relu, resize
-from rsseg.models.heads import aspp_rates
-
-_WIDTH = 256
-_SHALLOW_WIDTH = 48
+from rsseg.models.blocks import dropout as dropout_layer
+from rsseg.models.deeplab import SHALLOW_WIDTH, WIDTH, EncoderDecoder
 
 
-class MSTDeepLabV3Plus(nn.Module):
+class MSTDeepLabV3Plus(EncoderDecoder):
     """MST-DeepLabV3+: MobileNetV2, squeeze and excitation on the ASPP, DeepLabV3+ decoder.
 
     6,019,094 parameters at 6 classes. "Transfer learning" in the paper means starting the
@@ -34,6 +33,7 @@ class MSTDeepLabV3Plus(nn.Module):
         output_stride: 16 as in the paper, or 8 (dilations double).
         attention: Whether to weight the channels of the ASPP by squeeze and excitation; without it
             this is the DeepLabV3+ the paper compares with.
+        dropout: Shares of values left out after the first and second 3x3 unit of the decoder.
 
     Raises:
         OptionError: If the output stride is another, or the encoder has no features at 1/4.
@@ -48,25 +48,24 @@ class MSTDeepLabV3Plus(nn.Module):
         encoder: str = "mobilenetv2_100",
         output_stride: int = 16,
         attention: bool = True,
+        dropout: Sequence[float] = (0.5, 0.1),
     ) -> None:
-        super().__init__()
-        rates = aspp_rates(output_stride)
-        self.encoder = Backbone(encoder, bands=bands, output_stride=output_stride, weights=weights)
-        self.shallow_map = self.encoder.at(4)
-        shallow_channels = self.encoder.channels[self.shallow_map]
-        self.aspp = ASPP(self.encoder.channels[-1], rates, width=_WIDTH, bias=True)
+        if isinstance(dropout, str) or not isinstance(dropout, Sequence) or len(dropout) != 2:
+            raise OptionError("unusable dropout", expected="two shares", got=dropout)
+        super().__init__(bands, weights, encoder, output_stride)
+        self.aspp = ASPP(self.encoder.channels[-1], self.rates, width=WIDTH, bias=True)
         self.attention = (
             SqueezeExcitation(self.aspp.channels, reduction=16) if attention else nn.Identity()
         )
-        self.merge = conv_bn_relu(self.aspp.channels, _WIDTH, bias=True)
-        self.shallow = conv_bn_relu(shallow_channels, _SHALLOW_WIDTH, bias=True)
+        self.merge = conv_bn_relu(self.aspp.channels, WIDTH, bias=True)
+        self.shallow = conv_bn_relu(self.shallow_channels, SHALLOW_WIDTH, bias=True)
         self.fuse = nn.Sequential(
-            conv_bn_relu(_WIDTH + _SHALLOW_WIDTH, _WIDTH, 3, bias=True),
-            nn.Dropout(0.5),
-            conv_bn_relu(_WIDTH, _WIDTH, 3, bias=True),
-            nn.Dropout(0.1),
+            conv_bn_relu(WIDTH + SHALLOW_WIDTH, WIDTH, 3, bias=True),
+            dropout_layer(dropout[0]),
+            conv_bn_relu(WIDTH, WIDTH, 3, bias=True),
+            dropout_layer(dropout[1]),
         )
-        self.classify = nn.Conv2d(_WIDTH, classes, 1)
+        self.classify = nn.Conv2d(WIDTH, classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, classes, h, w)`` of images ``(N, bands, h, w)``."""

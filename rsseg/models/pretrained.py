@@ -6,17 +6,15 @@ The alpine paper starts DeepLabV3 from them and replaces the last layer.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from urllib.error import URLError
 
-import torch
 from timm.models import adapt_input_conv
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import get_weight
 
 from rsseg.errors import BundleError, OptionError
+from rsseg.models.start import COCO, Start, misfit, opened
 
-COCO = "coco"
 _ENTRIES = {
     ("deeplabv3", "resnet50"): "DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1",
     ("deeplabv3", "resnet101"): "DeepLabV3_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1",
@@ -44,58 +42,72 @@ _AUX_NAMES = [
     (r"aux_classifier\.([01])\.", r"aux.reduce.\1."),
     (r"aux_classifier\.4\.", r"aux.classify."),
 ]
+_STEM = "encoder.body.conv1.weight"
 _LAST = ("head.classify.", "aux.classify.")
 """Layers with one channel for each class."""
-_OPTIONAL = (*_LAST, "aux.")
 
 
-def is_whole_network(weights: str | None) -> bool:
-    """Whether weights are of a whole network: ``"coco"``, or a file in torchvision's layout."""
-    if weights == COCO:
-        return True
-    if weights is None or Path(weights).suffix != ".pth" or not Path(weights).is_file():
-        return False
-    return any(name.startswith("backbone.") for name in _read(weights))
+def open_weights(
+    weights: str | None, kind: str, encoder: str
+) -> tuple[str | Start | None, Start | None]:
+    """What the encoder starts from, and what the whole network does; one of them is None.
+
+    Args:
+        weights: See `rsseg.models.create`.
+        kind: ``deeplabv3`` or ``fcn``.
+        encoder: timm name of its encoder.
+
+    Raises:
+        OptionError: If torchvision has no such network.
+        BundleError: If the weights cannot be had.
+    """
+    start = None if weights == COCO else opened(weights)
+    torchvisions = isinstance(start, Start) and any(
+        name.startswith("backbone.") for name in start.tensors
+    )
+    if weights != COCO and not torchvisions:
+        return start, None
+    if (kind, encoder) not in _ENTRIES:
+        raise OptionError(
+            f"there are no whole-network weights for {kind} on {encoder}",
+            expected=" or ".join(f"{kind} on {name}" for each, name in _ENTRIES if each == kind),
+        )
+    return None, start if isinstance(start, Start) else _from_hub(_ENTRIES[kind, encoder])
 
 
-def load_whole_network(network: nn.Module, kind: str, encoder: str, weights: str) -> None:
+def load_whole_network(network: nn.Module, kind: str, encoder: str, start: Start) -> None:
     """Start a network from torchvision's, its last layers aside unless they have as many classes.
 
     Args:
         network: From `rsseg.models.heads.deeplabv3` or `fcn`.
         kind: ``deeplabv3`` or ``fcn``.
         encoder: timm name of its encoder.
-        weights: ``"coco"`` for the hub's, or the path of the hub's file.
+        start: Tensors in torchvision's layout.
 
     Raises:
-        OptionError: If torchvision has no such network.
-        BundleError: If the weights cannot be had or do not fit.
+        BundleError: If they do not fit.
     """
-    if (kind, encoder) not in _ENTRIES:
-        raise OptionError(
-            f"there are no whole-network weights for {kind} on {encoder}",
-            expected=" or ".join(f"{kind} on {name}" for each, name in _ENTRIES if each == kind),
-        )
-    found = _from_hub(_ENTRIES[kind, encoder]) if weights == COCO else _read(weights)
-    wanted = network.state_dict()
-    start = {}
-    for theirs, tensor in found.items():
-        name = _renamed(theirs, kind)
-        if name == "encoder.body.conv1.weight":
-            tensor = adapt_input_conv(wanted[name].shape[1], tensor)
-        if name not in wanted:
-            continue
-        if wanted[name].shape == tensor.shape or not name.startswith(_LAST):
-            start[name] = tensor
-    missing = [name for name in wanted.keys() - start.keys() if not name.startswith(_OPTIONAL)]
-    try:
-        if missing:
-            raise RuntimeError(f"{min(missing)} is missing")
-        network.load_state_dict(start, strict=False)
-    except RuntimeError as error:
-        raise BundleError(
-            f"the weights {weights} do not fit {kind} on {encoder}: {error}"
-        ) from error
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    tensors = {_renamed(name, kind): tensor for name, tensor in start.tensors.items()}
+    stem = tensors.get(_STEM)
+    if stem is not None and stem.ndim == 4 and stem.shape[1] == 3:
+        tensors[_STEM] = adapt_input_conv(wanted[_STEM][1], stem)
+    auxiliary = [name for name in tensors if name.startswith("aux.")]
+    for name in (*wanted, *auxiliary):
+        last = name.startswith(_LAST) and name in tensors
+        if last and tensors[name].shape != wanted.get(name):
+            del tensors[name]
+    needed = {
+        name: shape
+        for name, shape in wanted.items()
+        if name in tensors or not name.startswith((*_LAST, "aux."))
+    }
+    reason = misfit(Start(start.source, tensors), needed, auxiliary)
+    if reason:
+        raise BundleError(f"the weights in {start.source} do not fit {kind} on {encoder}: {reason}")
+    network.load_state_dict(
+        {name: tensor for name, tensor in tensors.items() if name in wanted}, strict=False
+    )
 
 
 def _renamed(name: str, kind: str) -> str:
@@ -106,21 +118,12 @@ def _renamed(name: str, kind: str) -> str:
     return name
 
 
-def _read(path: str) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many ways
-        raise BundleError(f"{path} is no file of weights: {error}") from error
-    return tensors
-
-
-def _from_hub(entry: str) -> dict[str, Tensor]:
+def _from_hub(entry: str) -> Start:
     weights = get_weight(entry)
     try:
-        tensors: dict[str, Tensor] = dict(weights.get_state_dict(progress=False, check_hash=True))
+        return Start(entry, dict(weights.get_state_dict(progress=False, check_hash=True)))
     except (URLError, OSError) as error:
         raise BundleError(
             f"the weights {entry} cannot be downloaded: {error}",
             remedy=f"download {weights.url} elsewhere and pass the file's path",
         ) from error
-    return tensors

@@ -6,6 +6,7 @@ multiples of the deepest stride this is the usual U-Net.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -31,7 +32,7 @@ class UNet(nn.Module):
             transposed convolutions.
 
     Raises:
-        OptionError: If weights are asked for, or there are fewer than two widths.
+        OptionError: If weights are asked for, or the widths are not two positive integers or more.
     """
 
     def __init__(
@@ -40,29 +41,36 @@ class UNet(nn.Module):
         classes: int,
         bands: int = 3,
         weights: str | None = None,
-        widths: tuple[int, ...] = (64, 128, 256, 512, 1024),
+        widths: Sequence[int] = (64, 128, 256, 512, 1024),
         bilinear: bool = False,
     ) -> None:
         super().__init__()
         if weights is not None:
             raise OptionError("a U-Net of its own has no pre-trained encoder", got=weights)
-        if len(widths) < 2:
+        if isinstance(widths, str) or not isinstance(widths, Sequence) or len(widths) < 2:
             raise OptionError("a U-Net needs two stages or more", got=widths)
-        *others, deepest = widths
-        stages = [*others, deepest // 2 if bilinear else deepest]
+        if any(type(width) is not int or width < 1 for width in widths):
+            raise OptionError("unusable widths", expected="positive integers", got=widths)
+        *others, deep = widths
+        if bilinear:
+            deep = max(deep // 2, 1)
+        stages = [*others, deep]
         self.encoder = nn.ModuleList(
             _double_conv(inputs, width, width)
             for inputs, width in zip((bands, *stages), stages, strict=False)
         )
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.decoder = nn.ModuleList()
-        for deep, skip in zip(reversed(widths), reversed(others), strict=False):
+        for number, skip in reversed(list(enumerate(others))):
             if bilinear:
-                outputs = skip // 2 if skip != widths[0] else skip
-                self.decoder.append(_Up(None, _double_conv(deep, deep // 2, outputs)))
+                joined, outputs = skip + deep, others[max(number - 1, 0)]
+                step = _Up(None, _double_conv(joined, joined // 2, outputs))
             else:
+                outputs = skip
                 up = nn.ConvTranspose2d(deep, skip, 2, stride=2)
-                self.decoder.append(_Up(up, _double_conv(2 * skip, skip, skip)))
+                step = _Up(up, _double_conv(2 * skip, skip, skip))
+            self.decoder.append(step)
+            deep = outputs
         self.classify = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -100,9 +108,6 @@ class PretrainedUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = Backbone(encoder, bands=bands, output_stride=None, weights=weights)
-        for part in self.encoder.modules():
-            if isinstance(part, nn.MaxPool2d):
-                part.ceil_mode = True
         reductions = self.encoder.reductions[:_STAGES]
         if any(b != 2 * a for a, b in pairwise(reductions)):
             raise OptionError(

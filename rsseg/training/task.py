@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from rsseg import losses, models
+from rsseg.errors import OptionError
+from rsseg.legend import NODATA
 from rsseg.loading.dataset import LabelTransform, Sample
 from rsseg.metrics import ConfusionMatrix
 from rsseg.training.recipe import Recipe
@@ -57,7 +59,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Loss of one batch."""
-        given = [batch["counts"]] if "counts" in batch else []
+        given = [batch["affinity"]] if "affinity" in batch else []
         loss: Tensor = self.loss(self(batch["image"]), batch["label"], *given)
         self.log("train_loss", loss, prog_bar=True)
         return loss
@@ -108,3 +110,18 @@ class SegmentationTask(lightning.LightningModule):
             "optimizer": adam,
             "lr_scheduler": {"scheduler": LambdaLR(adam, factor), "interval": "step"},
         }
+
+
+def _loss(recipe: Recipe) -> torch.nn.Module:
+    """The loss of a recipe, tried on two pixels so that its options are refused at once."""
+    loss = losses.create(recipe.loss.name, **recipe.loss.options)
+    for part in loss.modules():
+        if getattr(part, "ignore_index", NODATA) != NODATA:
+            raise OptionError(
+                f"unusable ignore_index of the loss {recipe.loss.name}",
+                expected=f"{NODATA}, which labels are read with",
+                got=part.ignore_index,
+            )
+    logits = torch.zeros(1, len(recipe.legend), 1, 2)
+    loss.eval()(logits, torch.tensor([[[0, NODATA]]]))
+    return loss.train()

@@ -122,9 +122,9 @@ def test_a_label_transform_sees_the_final_label(catalogue):
 
     data = _dataset(catalogue, transform=Augmenter(STRONG), label_transform=count)
     for sample in data:
-        assert sample["counts"].dtype == torch.int32
-        assert (sample["counts"] == (sample["label"] == NODATA).sum()).all()
-    assert "counts" not in _dataset(catalogue)[0]
+        assert sample["affinity"].dtype == torch.int32
+        assert (sample["affinity"] == (sample["label"] == NODATA).sum()).all()
+    assert "affinity" not in _dataset(catalogue)[0]
 
 
 def test_open_files_do_not_travel(catalogue):

@@ -18,6 +18,7 @@ from rsseg.losses import (
     NPALoss,
     median_frequency_weights,
 )
+from rsseg.losses.pixel import weighted_cross_entropy
 
 ALL = sorted(losses.BUILDERS)
 
@@ -103,7 +104,7 @@ class TestEveryLoss:
 
 
 def test_unknown_losses_are_refused():
-    with pytest.raises(OptionError, match="no loss 'dise', expected cl or cross-entropy or"):
+    with pytest.raises(OptionError, match="no loss 'dise', expected dice"):
         losses.create("dise")
 
 
@@ -134,6 +135,26 @@ def test_class_weights_are_torchs():
     assert float(loss(logits, nothing)) == 0
     weightless = torch.full_like(labels, 2)
     assert float(loss(logits, weightless)) == 0
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_there_must_be_a_weight_for_each_class(count):
+    loss, (logits, labels) = CrossEntropyLoss(class_weights=[1.0] * count), _random()
+    for method in (loss, loss.pixels):
+        with pytest.raises(OptionError, match=f"one class weight .*, expected 4, got {count}"):
+            method(logits, labels)
+
+
+def test_the_weighted_sum_is_torchs():
+    logits, labels = (each.clone() for each in _random(ignored=0))
+    weights = torch.rand(labels.shape, generator=torch.Generator().manual_seed(1))
+    one, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    value = weighted_cross_entropy(one, labels, weights)
+    expected = (functional.cross_entropy(other, labels, reduction="none") * weights).sum()
+    (3 * value).backward()
+    (3 * expected).backward()
+    assert float(value.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert torch.allclose(one.grad, other.grad, atol=1e-6)
 
 
 def test_median_frequency_weights():
@@ -260,6 +281,22 @@ def test_lovasz_sees_the_batch_as_one_picture():
     assert float(loss(logits, labels)) == pytest.approx(float(loss(*joined)), abs=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [1, 200, 10**9])
+def test_lovasz_by_groups_of_classes_is_the_same(monkeypatch, at_once):
+    logits, labels = _random(classes=7)
+    expected = _slow_lovasz(logits, labels)
+    monkeypatch.setattr("rsseg.losses.region._SORTED_AT_ONCE", at_once)
+    assert float(LovaszSoftmaxLoss()(logits, labels)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_lovasz_refuses_labels_that_are_no_class(label):
+    logits, labels = _random()
+    labels[0, 0, 0] = label
+    with pytest.raises(OptionError, match="unusable label, expected 0 to 3"):
+        LovaszSoftmaxLoss()(logits, labels)
+
+
 # --- CL
 
 
@@ -312,6 +349,16 @@ def test_deep_supervision_does_not_hasten_a_warm_up():
             float(CrossEntropyLoss()(main, labels) + 0.4 * CrossEntropyLoss()(aux, labels))
         )
     assert int(together.loss.calls) == 2
+
+
+def test_an_auxiliary_loss_of_its_own_makes_its_own_map():
+    (main, labels), (aux, _) = _random(0), _random(1)
+    loss, wider = NPALoss(search_region=2), NPALoss(search_region=4)
+    affinity = losses.neighbouring_pixel_affinity(labels, 2)
+    both = DeepSupervision(loss, aux_loss=wider)
+    expected = loss(main, labels) + 0.4 * wider(aux, labels)
+    assert torch.allclose(both((main, aux), labels, affinity), expected)
+    assert not torch.allclose(wider(aux, labels), loss(aux, labels))
 
 
 def test_deep_supervision_hands_on_what_the_loss_takes():

@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 from urllib.error import URLError
 
 import pytest
@@ -82,18 +83,28 @@ def test_a_local_file_starts_the_encoder(encoder_file):
     assert len(body) > 250
 
 
-def test_the_first_convolution_is_adapted_to_other_bands(encoder_file):
+@pytest.mark.parametrize("bands", [1, 2, 4, 6, 8])
+def test_the_first_convolution_repeats_the_files_channels(encoder_file, bands):
     file = load_file(str(encoder_file))
-    for bands in (1, 4):
-        network = models.create(
-            "mst-deeplabv3plus", classes=2, bands=bands, weights=str(encoder_file)
-        )
-        body = network.encoder.body.state_dict()
-        stem = "conv_stem.weight"
-        assert body[stem].shape[1] == bands
-        total, expected = body[stem].sum(1), file[stem].sum(1)
-        assert torch.nn.functional.cosine_similarity(total.flatten(), expected.flatten(), 0) > 0.8
-        assert all(torch.equal(body[key], file[key]) for key in body if key != stem)
+    network = models.create("mst-deeplabv3plus", classes=2, bands=bands, weights=str(encoder_file))
+    body = network.encoder.body.state_dict()
+    ours, theirs = body["conv_stem.weight"], file["conv_stem.weight"]
+    assert ours.shape[1] == bands
+    for band in range(bands):
+        expected = theirs.sum(1) if bands == 1 else theirs[:, band % 3] * 3 / bands
+        assert torch.allclose(ours[:, band], expected, atol=1e-6)
+    others = body.keys() - {"conv_stem.weight"}
+    assert all(torch.equal(body[key], file[key]) for key in others)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"), [("mst-deeplabv3plus", ENCODER), ("unet-vgg16", "vgg11")]
+)
+def test_a_right_file_makes_no_noise(name, encoder, tmp_path, caplog):
+    save_file(timm.create_model(encoder).state_dict(), str(tmp_path / "file.safetensors"))
+    with caplog.at_level(logging.WARNING):
+        models.create(name, classes=2, encoder=encoder, weights=str(tmp_path / "file.safetensors"))
+    assert not caplog.records
 
 
 def test_random_starts_differ():
@@ -112,22 +123,77 @@ def test_a_failed_download_names_the_file_to_pass(monkeypatch):
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", offline)
     with pytest.raises(
-        BundleError, match=r"resnet50 from the hub cannot be used.*huggingface\.co/timm/resnet50\."
+        BundleError,
+        match=r"weights of resnet50 cannot be had from the hub: no network; pass .*"
+        r"huggingface\.co/timm/resnet50\.",
     ):
         models.create("deeplabv3-resnet50", classes=2, weights="imagenet")
 
 
-@pytest.mark.parametrize("content", ["text", "truncated", "other network"])
-def test_other_files_are_refused_with_the_remedy(tmp_path, encoder_file, content):
-    path = tmp_path / "odd.safetensors"
+@pytest.mark.parametrize("content", ["text", "truncated", "list", "numbers", "mixed", "nothing"])
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("name", ["mst-deeplabv3plus", "deeplabv3-resnet50"])
+def test_files_that_hold_no_weights_are_refused(tmp_path, encoder_file, name, content, suffix):
+    path = tmp_path / f"odd.{suffix}"
+    tensor = torch.zeros(3)
+    held = {"list": [tensor], "numbers": {0: tensor}, "mixed": {"a": tensor, "b": 3}}
     if content == "text":
         path.write_text("hello")
     elif content == "truncated":
         path.write_bytes(encoder_file.read_bytes()[:-100])
     else:
-        save_file({"fc.weight": torch.zeros(3)}, str(path))
-    with pytest.raises(BundleError, match=rf"odd\.safetensors.*timm's {ENCODER} layout"):
-        models.create("mst-deeplabv3plus", classes=2, weights=str(path))
+        torch.save(held.get(content, {}), path)
+    with pytest.raises(
+        BundleError, match=rf"odd\.{suffix} is no file of weights, expected tensors"
+    ):
+        models.create(name, classes=2, weights=str(path))
+
+
+def test_a_file_needs_no_classifier(tmp_path):
+    file = timm.create_model("legacy_xception", num_classes=0).state_dict()
+    save_file(file, str(tmp_path / "file.safetensors"))
+    network = models.create(
+        "deeplabv3-xception", classes=2, weights=str(tmp_path / "file.safetensors")
+    )
+    body = network.encoder.body.body.state_dict()
+    assert body.keys() == file.keys()
+    assert all(torch.equal(body[key], file[key]) for key in body)
+
+
+def test_a_checkpoint_around_the_tensors_is_opened(tmp_path, encoder_file):
+    torch.save({"epoch": 3, "state_dict": load_file(str(encoder_file))}, tmp_path / "file.pth")
+    one, other = (
+        models.create("mst-deeplabv3plus", classes=2, weights=str(path)).encoder.state_dict()
+        for path in (tmp_path / "file.pth", encoder_file)
+    )
+    assert all(torch.equal(one[key], other[key]) for key in other)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "theirs", "reason"),
+    [
+        ("deeplabv3-resnet50", "resnet18", "resnet34", r"layer1\.2\.\S+ has no place in it"),
+        ("deeplabv3-resnet50", "resnet34", "resnet18", r"layer1\.2\.\S+ is missing"),
+        ("fcn-resnet101", "resnet50", "resnet101", r"layer3\.\d+\.\S+ has no place in it"),
+        ("deeplabv3-resnet50", "resnet50", "wide_resnet50_2", r"128 x 64 x 1 x 1 there, not 64 x"),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path, name, encoder, theirs, reason):
+    save_file(timm.create_model(theirs).state_dict(), str(tmp_path / "file.safetensors"))
+    match = rf"in \S+file\.safetensors do not fit {encoder}: .*{reason}.*timm's {encoder} layout"
+    with pytest.raises(BundleError, match=match):
+        models.create(name, classes=2, encoder=encoder, weights=str(tmp_path / "file.safetensors"))
+
+
+def test_a_file_is_read_once(tmp_path, monkeypatch):
+    torch.save(timm.create_model("resnet50").state_dict(), tmp_path / "file.pth")
+    reads = []
+    load = torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda *given, **more: reads.append(1) or load(*given, **more)
+    )
+    models.create("deeplabv3-resnet50", classes=2, weights=str(tmp_path / "file.pth"))
+    assert reads == [1]
 
 
 # --- encoders in place of the architecture's own
@@ -144,19 +210,22 @@ def test_other_encoders_take_the_place():
     ("name", "encoder", "reason"),
     [
         ("deeplabv3-resnet50", "resnet_50", "timm has no encoder 'resnet_50', expected resnet50"),
-        ("deeplabv3-resnet50", "swin_tiny_patch4_window7_224", "no feature maps at output stride"),
-        ("deeplabv3-resnet50", "vgg16", "no feature maps at output stride 16"),
+        ("deeplabv3-resnet50", "swin_tiny_patch4_window7_224", "no feature maps .*; resnet50 and"),
+        ("deeplabv3-resnet50", "vgg16", "cannot be dilated to 1/16; resnet50 and mobilenetv2_100"),
+        ("deeplabv3-resnet50", "densenet121", "densenet121 .* cannot be dilated to 1/16; resnet50"),
         ("unet-vgg16", "vit_tiny_patch16_224", "vit_tiny_patch16_224 cannot be used here"),
         ("unet", "resnet50", "unet has no option 'encoder', expected widths, bilinear"),
     ],
 )
 def test_encoders_that_do_not_fit_are_refused(name, encoder, reason):
-    with pytest.raises(OptionError, match=reason):
+    with pytest.raises(OptionError, match=reason) as refusal:
         models.create(name, classes=2, encoder=encoder)
+    assert "timm says" not in str(refusal.value)
+    assert "()" not in str(refusal.value)
 
 
 def test_a_decoder_needs_features_at_a_quarter(monkeypatch):
-    shapes = ((2, 8, 16), (4, 8, 16))
+    shapes = ((2, 8, 16), (4, 8, 16), 1)
     monkeypatch.setattr("rsseg.models.backbones._shapes", lambda *arguments: shapes)
     with pytest.raises(OptionError, match=r"no features at 1/4, got 1/2, 1/8, 1/16"):
         models.create("deeplabv3plus-resnet50", classes=2)
@@ -205,6 +274,21 @@ def test_whole_networks_that_are_not_there_are_refused(tmp_path):
     torch.save({"backbone.conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pth")
     with pytest.raises(BundleError, match=r"part\.pth do not fit deeplabv3 on resnet50.*missing"):
         models.create("deeplabv3-resnet50", classes=2, weights=str(tmp_path / "part.pth"))
+
+
+@pytest.mark.parametrize("name", ["mst-deeplabv3plus", "unet", "pspnet-resnet101", "unet-vgg16"])
+def test_coco_weights_are_refused_with_the_networks_that_take_them(name):
+    with pytest.raises(OptionError, match=f"{name} has no weights 'coco'; .*fcn-dilated-resnet101"):
+        models.create(name, classes=2, weights="coco")
+
+
+def test_a_deeper_whole_network_is_refused(tmp_path):
+    theirs = segmentation.deeplabv3_resnet101(weights=None, weights_backbone=None)
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    with pytest.raises(
+        BundleError, match=r"deeplabv3 on resnet50: .*layer3\.\d+\.\S+ has no place"
+    ):
+        models.create("deeplabv3-resnet50", classes=2, weights=str(tmp_path / "theirs.pth"))
 
 
 def test_a_failed_download_of_a_whole_network_names_its_file(monkeypatch):

@@ -7,7 +7,14 @@ from safetensors.torch import load_file
 
 from rsseg import models
 from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
-from rsseg.errors import BundleError, CatalogueError, GridMismatch, OutputError, RecipeError
+from rsseg.errors import (
+    BundleError,
+    CatalogueError,
+    GridMismatch,
+    OptionError,
+    OutputError,
+    RecipeError,
+)
 from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, read_recipe, train
 from rsseg.training.task import SegmentationTask
@@ -223,3 +230,20 @@ def test_npaloss_gets_its_counts_from_the_workers(recipe, tmp_path, monkeypatch)
 
     monkeypatch.setattr("rsseg.losses.npa.neighbouring_pixel_affinity", refuse)
     assert train(with_npa, tmp_path / "run").model.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("npa", {"search_region": 3.5}, "search region"),
+        ("npa", {"ignore_index": 0}, "ignore_index of the loss npa, expected 255"),
+        ("cross-entropy", {"class_weights": [1, 2, 3]}, "one class weight for each class"),
+        ("npa", {"serch_region": 3}, "no option 'serch_region', expected search_region"),
+    ],
+)
+def test_wrong_losses_are_refused_before_a_run_folder_is_made(
+    recipe, tmp_path, name, options, reason
+):
+    with pytest.raises(OptionError, match=reason):
+        train(_with(recipe, loss={"name": name, "options": options}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
