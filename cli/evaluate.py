@@ -62,7 +62,7 @@ def command(
             on_progress=on_progress,
         )
     if out:
-        write_report(result.scores, out)
+        write_report(result.to_json(), out)
     if plot:
         plot_confusion(result.scores, plot)
     helpers.note(result.notes, quiet=quiet)

@@ -55,6 +55,8 @@ def plot_confusion(scores: dict[str, Any], out: str | Path) -> None:
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     for (row, column), share in np.ndenumerate(shares):
+        if not counts[row].any():
+            continue  # a class without truth has no shares
         colour = "white" if share > 0.5 else "black"
         axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
     figure.colorbar(picture, label="share of the class's truth")

@@ -61,27 +61,23 @@ def sample(raster: CodeRaster, points: Layer, on_progress: Callable[[int, int], 
     return Sample(counts, mapped, notes)
 
 
-def estimates(
-    found: Sample, matching: Matching, ignored: list[int], grid: Grid
-) -> dict[str, Any] | None:
+def estimates(found: Sample, matching: Matching, grid: Grid) -> dict[str, Any] | None:
     """Accuracies and areas of the whole map, the map's classes being the strata.
 
-    Ignored classes, and pixels without a prediction, are no part of it. Areas are m² where the CRS
-    is projected, else pixels (``area_unit``).
+    They hold for points drawn at random within each mapped class. Pixels without a prediction are
+    no part of it. Areas are m² where the CRS is projected, else pixels (``area_unit``).
 
     Returns:
         What `rsseg.metrics.stratified_accuracy` says; None if nothing is mapped.
     """
-    kept = [index for index in range(len(matching.names)) if index not in ignored]
-    points = matching.confusion(found.counts)[:, :-1].T[np.ix_(kept, kept)]
+    points = matching.confusion(found.counts)[:, :-1].T
     pixels = np.zeros(256, np.int64)
     np.add.at(pixels, matching.predicted, found.mapped)  # the last takes what is of no class
-    areas = pixels[kept]
+    areas = pixels[: len(matching.names)]
     if not areas.any():
         return None
     unit = _pixel_area(grid)
-    names = [matching.names[index] for index in kept]
-    result = stratified_accuracy(points, areas * (unit or 1.0), names)
+    result = stratified_accuracy(points, areas * (unit or 1.0), matching.names)
     return {**result, "area_unit": "pixels" if unit is None else "m²"}
 
 

@@ -108,6 +108,10 @@ def _lines(scores: dict[str, Any]) -> Iterator[tuple[str, str, str, object]]:
     for name, row in zip(names, scores["confusion"], strict=True):
         for predicted, count in zip([*names, ""], row, strict=True):
             yield "confusion", name, predicted, count
+    for note in scores.get("notes", ()):
+        yield "note", "", "", note
+    if "estimates" in scores:
+        yield "area_unit", "", "", scores["estimates"]["area_unit"]
     estimates = scores.get("estimates", {"oa": None, "classes": {}})
     for name, row in [("", {"oa": estimates["oa"]}), *estimates["classes"].items()]:
         for key, value in row.items():

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rasterio.transform import array_bounds
 
-from rsseg.errors import OptionError
+from rsseg.errors import GridMismatch, OptionError
 from rsseg.evaluate.counting import Judge, Source, compare
 from rsseg.evaluate.error_raster import writing_errors
 from rsseg.evaluate.layers import Layer, PolygonRaster, is_layer, read_layer
@@ -21,7 +22,7 @@ from rsseg.evaluate.rasters import CodeRaster
 from rsseg.evaluate.reports import RASTERS, require_free
 from rsseg.geo.scene import gdal_cache
 from rsseg.legend import NODATA
-from rsseg.metrics import BoundaryCounts, ConfusionMatrix
+from rsseg.metrics import BoundaryCounts, ConfusionMatrix, require_distance
 
 Progress = Callable[[int, int], None]
 _CACHE = 64 << 20
@@ -35,7 +36,7 @@ class Evaluation:
         scores: What `rsseg.metrics.ConfusionMatrix.scores` says; ``boundary_f1`` and
             ``boundary_iou``, also by class, if borders were scored; ``estimates`` for the whole map
             if truth is points.
-        unit: What was counted, ``pixels`` or ``points``.
+        unit: What was counted, ``pixels`` or ``points``; in JSON beside the scores.
         notes: What the user should know.
     """
 
@@ -44,8 +45,8 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and dicts: the scores."""
-        return self.scores
+        """Plain lists and dicts: the scores, ``unit`` and ``notes``."""
+        return {**self.scores, "unit": self.unit, "notes": list(self.notes)}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class _Rules:
     classes: Sequence[str] | None
 
     def __post_init__(self) -> None:
+        require_distance(self.erode, least=0)
+        if self.boundary is not None:
+            require_distance(self.boundary, least=1)
         both = [name for name in self.classes or () if name in self.ignore]
         if both:
             raise OptionError(f"{', '.join(both)} cannot be ignored and averaged over at once")
@@ -143,7 +147,13 @@ def evaluate(
             return replace(done, notes=(*layer.notes, *done.notes))
         _refuse(f"{truth} is a raster", field=field)
         with CodeRaster(truth) as other:
-            raster.grid.require_same(other.grid, raster.path, other.path)
+            try:
+                raster.grid.require_same(other.grid, raster.path, other.path)
+            except GridMismatch as error:  # its remedy would lose the names of the classes
+                raise GridMismatch(
+                    f"{other.path} is {other.grid}, {raster.path} is {raster.grid}",
+                    remedy=_remedy(raster, other),
+                ) from error
             matching = match(raster.labels, other.labels)
             rules.require_classes(matching)
             return _of_pixels(raster, other, matching, rules, errors, on_progress)
@@ -186,10 +196,12 @@ def _of_points(
     counts[np.isin(matching.true, ignored)] = 0
     scores = _scores(counts, matching, rules)
     notes = found.notes
-    whole = estimates(found, matching, ignored, raster.grid)
+    whole = None if ignored else estimates(found, matching, raster.grid)
     if whole is not None:
         notes += tuple(whole.pop("notes"))
         scores["estimates"] = whole
+    if ignored:
+        notes += ("nothing is estimated of the whole map while classes are ignored",)
     done = _evaluation(scores, matching, rules, "points")
     return replace(done, notes=(*notes, *done.notes))
 
@@ -226,6 +238,19 @@ def _evaluation(scores: dict[str, Any], matching: Matching, rules: _Rules, unit:
     if scores["oa"] is None:
         notes += (f"nothing was scored: there are no {unit} with truth on the map",)
     return Evaluation(scores, unit, notes)
+
+
+def _remedy(raster: CodeRaster, truth: CodeRaster) -> str:
+    """The command that puts truth on the map's grid and keeps its class names (GDAL's tags)."""
+    grid = raster.grid
+    if truth.grid.crs is None or grid.crs is None or not grid.crs.to_epsg():
+        return "georeference both, e.g. with gdal_edit -a_srs EPSG:CODE -a_ullr W N E S"
+    west, south, east, north = array_bounds(grid.height, grid.width, grid.transform)
+    return (
+        f"put truth on the map's grid: gdalwarp -r near -t_srs EPSG:{grid.crs.to_epsg()} "
+        f"-te {west:.10g} {south:.10g} {east:.10g} {north:.10g} -ts {grid.width} {grid.height} "
+        f"-dstnodata {NODATA} {truth.path} OUT.tif"
+    )
 
 
 def _refuse(what: str, **options: object) -> None:

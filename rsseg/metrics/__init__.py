@@ -7,7 +7,7 @@
 """
 
 from rsseg.metrics.accuracy import stratified_accuracy
-from rsseg.metrics.boundary import BoundaryCounts, boundary_scores, eroded
+from rsseg.metrics.boundary import BoundaryCounts, boundary_scores, eroded, require_distance
 from rsseg.metrics.confusion import ConfusionMatrix
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "ConfusionMatrix",
     "boundary_scores",
     "eroded",
+    "require_distance",
     "stratified_accuracy",
 ]

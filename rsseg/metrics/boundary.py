@@ -45,7 +45,7 @@ def eroded(truth: Labels, distance: float) -> Labels:
     """
     if truth.ndim != 2 or truth.dtype != np.uint8:
         raise ValueError(f"truth is {truth.dtype} {truth.shape}, not uint8 (H, W)")
-    _require_distance(distance, least=0)
+    require_distance(distance, least=0)
     return np.where(_near_another(truth, distance), np.uint8(NODATA), truth)
 
 
@@ -65,7 +65,7 @@ class BoundaryCounts:
     """
 
     def __init__(self, names: Sequence[str], distance: float) -> None:
-        _require_distance(distance, least=1)
+        require_distance(distance, least=1)
         if len(names) >= NODATA:
             raise OptionError("too many classes", expected=f"up to {NODATA - 1}", got=len(names))
         self.names = tuple(names)
@@ -187,6 +187,16 @@ def boundary_scores(
     return counts.scores()
 
 
+def require_distance(distance: float, *, least: int) -> None:
+    """Refuse a distance in pixels that is too small or not finite.
+
+    Raises:
+        OptionError: If it is.
+    """
+    if not least <= distance < math.inf:
+        raise OptionError("unusable distance", expected=f"at least {least} pixels", got=distance)
+
+
 _COUNTED = (
     "true_contour",
     "true_contour_met",
@@ -196,11 +206,6 @@ _COUNTED = (
     "guessed_band",
     "shared_band",
 )
-
-
-def _require_distance(distance: float, *, least: int) -> None:
-    if not least <= distance < math.inf:
-        raise OptionError("unusable distance", expected=f"at least {least} pixels", got=distance)
 
 
 def _near_another(labels: Labels, distance: float) -> Mask:

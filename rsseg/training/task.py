@@ -41,7 +41,7 @@ class SegmentationTask(lightning.LightningModule):
             weights=recipe.model.weights,
             **recipe.model.options,
         ).to(memory_format=torch.channels_last)
-        self.loss = losses.DeepSupervision(losses.create(recipe.loss.name, **recipe.loss.options))
+        self.loss = losses.DeepSupervision(_loss(recipe))
         self.confusion = ConfusionMatrix(recipe.legend.names)
         for name, values in (
             ("gain", recipe.normalisation.gain),

@@ -356,11 +356,14 @@ def test_fields_that_are_not_there_are_refused(make_map, tmp_path):
 # --- what is refused
 
 
-def test_another_grid_is_refused_with_the_remedy(make_map):
+def test_another_grid_is_refused_with_the_remedy(make_map, tmp_path):
     truth, prediction = pair(0)
     moved = make_map(truth, "t.tif", transform=TRANSFORM @ Affine.translation(0.5, 0))
-    with pytest.raises(GridMismatch, match=r"rio warp .*t\.tif OUT\.tif --like .*p\.tif"):
+    with pytest.raises(GridMismatch, match=r"gdalwarp -r near -t_srs EPSG:32633 -te .* -ts 31 43 "):
         evaluate(make_map(prediction, "p.tif"), moved)
+    nowhere = make_map(truth, "u.tif", crs=None)
+    with pytest.raises(GridMismatch, match="u.tif is .* without CRS.*; georeference both"):
+        evaluate(tmp_path / "p.tif", nowhere)
 
 
 @pytest.mark.parametrize("name", ["none.tif", "none.gpkg"])

@@ -225,8 +225,10 @@ def test_npaloss_gets_its_counts_from_the_workers(recipe, tmp_path, monkeypatch)
     assert task.label_transform().keywords["k"] == 3
     assert SegmentationTask(recipe).label_transform() is None
 
-    def refuse(*arguments, **options):
-        raise AssertionError("counted in the training process")
+    def refuse(labels, *arguments, **options):
+        if labels.numel() > 2:  # the loss is tried on two pixels before the run
+            raise AssertionError("counted in the training process")
+        return torch.zeros(labels.shape, dtype=torch.int32)
 
     monkeypatch.setattr("rsseg.losses.npa.neighbouring_pixel_affinity", refuse)
     assert train(with_npa, tmp_path / "run").model.is_file()
