@@ -9,7 +9,7 @@ import click
 from rsseg import __version__
 from rsseg.errors import RssegError
 
-from . import evaluate, helpers, info, models, predict, prepare, train, vectorise
+from . import evaluate, helpers, info, models, predict, prepare, split, stats, train, vectorise
 
 
 class _Commands(click.Group):
@@ -40,4 +40,6 @@ main.add_command(evaluate.command)
 main.add_command(info.command)
 main.add_command(train.command)
 main.add_command(prepare.command)
+main.add_command(split.command)
+main.add_command(stats.command)
 main.add_command(models.group)

@@ -42,6 +42,15 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
 
 
+def table(path: Path) -> dict[tuple[str, str, str], str]:
+    """Values of a CSV report by score, class and predicted class; notes are left out."""
+    with path.open(encoding="utf-8", newline="") as source:
+        rows = [row for row in csv.DictReader(source) if row["score"] != "note"]
+    found = {(row["score"], row["class"], row["predicted"]): row["value"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
 def test_json_has_the_scores_by_their_keys(files: tuple[Path, Path]) -> None:
     done = run(*files, "--json")
     assert done.exit_code == 0, done.stderr
@@ -69,10 +78,52 @@ def test_people_get_tables(files: tuple[Path, Path]) -> None:
     assert run(*files, "--quiet").stdout == ""
 
 
+def test_people_see_eroded_and_full_truth_side_by_side(files: tuple[Path, Path]) -> None:
+    eroded = json.loads(run(*files, "--json", "--erode", 1, "--boundary", 1).stdout)
+    done = run(*files, "--erode", 1, "--boundary", 1)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["all", "eroded", "truth", "full", "truth"] in lines
+    assert ["overall", "accuracy", f"{eroded['oa']:.3f}", "0.734"] in lines
+    assert ["boundary", "iou", "-", f"{eroded['boundary_iou']:.3f}"] in lines
+    heads = [" ".join(line) for line in lines if line[:1] == ["class,"]]
+    assert heads == [
+        "class, eroded truth iou f1 precision recall accuracy pixels",
+        "class, full truth iou f1 precision recall accuracy boundary f1 boundary iou pixels",
+    ]
+    water = [line for line in lines if line[:1] == ["water"]]
+    assert [row[-1] for row in water] == ["24", "32"]
+    assert water[1][1:6] == ["0.667", "0.800", "0.667", "1.000", "0.750"]
+
+
+def test_the_settings_are_told(files: tuple[Path, Path]) -> None:
+    out = files[0].with_name("r.csv")
+    options = ["--erode", 1.5, "--ignore", "land,road", "--out", out]
+    data = json.loads(run(*files, "--json", *options).stdout)
+    assert data["settings"] == {
+        "prediction": str(files[0]),
+        "truth": str(files[1]),
+        "truth_kind": "raster",
+        "matched_by": "name",
+        "erode": 1.5,
+        "boundary": None,
+        "ignore": ["land", "road"],
+        "classes": None,
+    }
+    found = table(out)
+    assert found["setting_ignore", "", ""] == "land,road"
+    assert found["setting_erode", "", ""] == "1.5"
+    assert float(found["full_oa", "", ""]) == data["full"]["oa"]
+    assert int(found["full_confusion", "building", "water"]) == 16
+    assert int(found["full_pixels", "water", ""]) == 32
+
+
 def test_options_reach_the_tool(files: tuple[Path, Path]) -> None:
     data = json.loads(run(*files, "--json", "--erode", 1).stdout)
     assert data["classes"]["water"]["pixels"] == 3 * 8
+    assert data["full"]["oa"] == 47 / 64
+    assert list(data["full"]["classes"]["water"]) == ROW
     data = json.loads(run(*files, "--json", "--ignore", "building, land").stdout)
+    assert "full" not in data
     assert (data["oa"], data["miou"]) == (1, 1)
     data = json.loads(run(*files, "--json", "--classes", "water").stdout)
     assert (data["oa"], data["miou"]) == (47 / 64, data["classes"]["water"]["iou"])
@@ -90,9 +141,40 @@ def test_points_get_estimates_and_notes(files: tuple[Path, Path]) -> None:
     assert done.exit_code == 0, done.stderr
     assert "overall accuracy of the whole map: 0.619 ±" in done.stdout
     assert "note: 1 point lies outside the map" in done.stderr
-    done = run(files[0], points, "--field", "kind", "--out", points.with_suffix(".csv"))
-    assert "estimated_area_high,water,," in points.with_suffix(".csv").read_text()
-    assert json.loads(run(files[0], points, "--field", "kind", "--json").stdout)["estimates"]
+    out = points.with_suffix(".csv")
+    done = run(files[0], points, "--field", "kind", "--out", out, "--json")
+    data = json.loads(done.stdout)
+    assert data["settings"]["truth_kind"] == "points"
+    assert (data["settings"]["field"], data["settings"]["layer"]) == ("kind", "points")
+    found = table(out)
+    rows = data["estimates"]["classes"]
+    for name, row in rows.items():
+        assert float(found["mapped_area", name, ""]) == row["mapped_area"]
+        assert int(found["points", name, ""]) == row["points"]
+        for key in ("area", "users_accuracy", "producers_accuracy"):
+            error = row[key]["standard_error"]
+            text = found[f"estimated_{key}_standard_error", name, ""]
+            assert text == ("" if error is None else str(error))
+    low, high = rows["water"]["area"]["interval"]
+    assert float(found["estimated_area_low", "water", ""]) == low
+    assert float(found["estimated_area_high", "water", ""]) == high
+    share = data["estimates"]["proportions"][0][4]  # mapped as building, truly water
+    assert share is not None
+    assert float(found["estimated_proportion", "water", "building"]) == share
+
+
+def test_a_layer_is_chosen_by_name(files: tuple[Path, Path]) -> None:
+    path = files[0].with_name("t.gpkg")
+    for layer, right in (("one", 5e5 + 8), ("two", 5e5 + 4)):
+        box = shapely.box(5e5, 5e6 - 16, right, 5e6)
+        frame = geopandas.GeoDataFrame({"class": ["building"]}, geometry=[box], crs=32633)
+        frame.to_file(path, layer=layer)
+    data = json.loads(run(files[0], path, "--layer", "two", "--json").stdout)
+    assert data["classes"]["building"]["pixels"] == 2 * 8
+    assert data["settings"]["layer"] == "two"
+    done = run(files[0], path, "--layer", "three")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "has no layer 'three', got one, two" in done.stderr
 
 
 def test_outputs_are_written_whole_and_kept(files: tuple[Path, Path]) -> None:
@@ -112,7 +194,15 @@ def test_outputs_are_written_whole_and_kept(files: tuple[Path, Path]) -> None:
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert "is already there; add --overwrite" in done.stderr
         assert (folder / name).read_text() == "mine"
+    for name in ("e.qml", "e.tif.aux.xml"):
+        (folder / "e.tif").unlink(missing_ok=True)
+        (folder / name).write_text("mine")
+        done = run(*files, "--errors", folder / "e.tif")
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "is already there; add --overwrite" in done.stderr
+        assert (folder / name).read_text() == "mine"
     assert run(*call, "--overwrite").exit_code == 0
+    assert (folder / "e.qml").read_text() != "mine"
     assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -125,13 +215,36 @@ def test_a_picture_of_nothing_scored_is_drawn(files: tuple[Path, Path]) -> None:
     assert picture.stat().st_size > 0
 
 
+def test_every_output_is_looked_at_before_any_work(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr("rsseg.evaluate.tool.compare", never)
+    for option, name in (("--out", "r.csv"), ("--plot", "c.png"), ("--errors", "e.tif")):
+        done = run(*files, option, files[0].parent / "gone" / name)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "there is no folder" in done.stderr
+
+
+def test_a_report_that_fails_late_does_not_lose_the_scores(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rsseg.evaluate.reports.json.dump", full)
+    done = run(*files, "--out", files[0].with_name("r.json"), "--json")
+    assert done.exit_code == 1
+    assert "r.json cannot be written: No space left on device" in done.stderr
+    assert json.loads(done.stdout)["oa"] == 47 / 64
+
+
 def test_csv_has_one_number_a_line(files: tuple[Path, Path]) -> None:
     out = files[0].with_name("r.csv")
     data = json.loads(run(*files, "--out", out, "--json").stdout)
-    with out.open(encoding="utf-8", newline="") as source:
-        rows = list(csv.DictReader(source))
-    found = {(row["score"], row["class"], row["predicted"]): row["value"] for row in rows}
-    assert len(found) == len(rows)
+    found = table(out)
     assert float(found["miou", "", ""]) == data["miou"]
     assert found["iou", "land", ""] == ""
     assert int(found["confusion", "building", "water"]) == data["confusion"][0][4] == 16
@@ -152,6 +265,8 @@ def test_csv_has_one_number_a_line(files: tuple[Path, Path]) -> None:
         ["--boundary", "0"],
         ["--boundary", "nan"],
         ["--field", "kind"],
+        ["--layer", "kind"],
+        ["--erode", "300"],
         ["--errors", "map.tif", "--overwrite"],
         ["--errors", "truth.tif", "--overwrite"],
     ],

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
-from rsseg.data.catalogue import read_catalogue
+from rsseg.data.tables import read_catalogue
 from rsseg_cli.main import main
 
 PURPLE, BLUE = (60, 16, 152), (226, 169, 41)

@@ -15,7 +15,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from rsseg import training
-from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.tables import write_catalogue
 from rsseg_cli.main import main
 
 SCORES = {
@@ -186,7 +187,7 @@ def test_json_is_all_that_a_real_run_prints(tmp_path: Path, make_scene: Any) -> 
     ]
     write_catalogue(tmp_path / "catalogue.csv", Catalogue(tuple(rows)))
     settings = (
-        f"data.catalogue={tmp_path}/catalogue.csv",
+        f"data.root={tmp_path}",
         *("model.weights=null", "data.window=32", "model.window=32", "data.batch_size=2"),
         *(
             "trainer.steps=2",

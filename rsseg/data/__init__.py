@@ -1,1 +1,45 @@
-"""Labelled scenes without torch: catalogues, labels, samplers, datasets."""
+"""Labelled scenes without torch: catalogues, labels, splits, samplers, statistics, datasets.
+
+- `catalogue`: which image goes with which label, split and group; `tables`: as CSV or GeoPackage
+- `labels`: class indices of a window, from class rasters or polygons
+- `samplers`: random and regular windows; `balanced`: by class, `label_index`: where each class is
+- `splits`: by group, by block, or leaking
+- `datasets`: published ones and one's own folders; `gaofen1`: its delivered scenes
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rsseg.data.balanced import BalancedWindows
+    from rsseg.data.catalogue import Catalogue, LabelledScene
+    from rsseg.data.samplers import GridWindows, RandomWindows
+    from rsseg.data.tables import read_catalogue, write_catalogue
+
+_HOMES = {
+    "Catalogue": "catalogue",
+    "LabelledScene": "catalogue",
+    "read_catalogue": "tables",
+    "write_catalogue": "tables",
+    "RandomWindows": "samplers",
+    "BalancedWindows": "balanced",
+    "GridWindows": "samplers",
+}
+
+__all__ = [
+    "BalancedWindows",
+    "Catalogue",
+    "GridWindows",
+    "LabelledScene",
+    "RandomWindows",
+    "read_catalogue",
+    "write_catalogue",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"rsseg.data.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,41 +2,98 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsseg.errors import CatalogueError
+from rasterio.windows import Window
+
+from rsseg.errors import CatalogueError, GridMismatch
+from rsseg.geo.features import is_vector
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import open_raster
-
-COLUMNS = ("image", "label", "split", "group")
 
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """One row: a scene, the class raster on its grid, its split and its group.
+    """One row: a scene, its label, its split and its group.
 
-    Pixels of one ``group`` (a tile, a flight, a town) belong in one split.
+    The label is a class raster on the grid of the image, or a vector file of polygons.
+
+    Args:
+        image: The picture.
+        label: Class raster, or polygons with a class.
+        split: Name of its split.
+        group: What belongs in one split: a tile, a flight, a town.
+        field: Field of the polygons that holds class names or codes; ``class`` or ``class_id`` if
+            None.
+        areas: Vector file of the areas that were annotated; outside them all is unlabelled.
+        background: Class of what lies in no polygon; without it, that is unlabelled.
+        window: The part of the image that this row is about, in whole pixels; all of it if None.
+
+    Raises:
+        CatalogueError: If ``field``, ``areas`` or ``background`` come with a raster.
     """
 
     image: Path
     label: Path
     split: str
     group: str
+    field: str | None = None
+    areas: Path | None = None
+    background: str | None = None
+    window: Window | None = None
 
-    def grid(self) -> Grid:
-        """The grid that image and label share.
+    def __post_init__(self) -> None:
+        given = [name for name in ("field", "areas", "background") if getattr(self, name)]
+        if given and not self.polygons:
+            raise CatalogueError(
+                f"{self.label} is a raster", expected=f"no {', '.join(given)}, or a vector file"
+            )
+
+    @property
+    def polygons(self) -> bool:
+        """Whether the label is a vector file."""
+        return is_vector(self.label)
+
+    def grid(self, label_stride: int = 1) -> Grid:
+        """The grid of the image, or of the part that the row is about.
+
+        Args:
+            label_stride: Image pixels along a side of a label pixel.
 
         Raises:
-            GridMismatch: If they do not.
-            SceneError: If one of them cannot be opened.
+            GridMismatch: If the label raster does not lie on it.
+            CatalogueError: If the window leaves the image.
+            SceneError: If a file cannot be opened.
         """
-        with open_raster(self.image) as image, open_raster(self.label) as label:
+        if not self.polygons:
+            with open_raster(self.image) as image, open_raster(self.label) as label:
+                grid, theirs = Grid.of(image), Grid.of(label)
+            if label_stride > 1:
+                theirs = _finer(theirs, label_stride, self)
+            grid.require_same(theirs, str(self.image), str(self.label))
+        return self.footprint()
+
+    def footprint(self) -> Grid:
+        """The grid of the image, or of the part that the row is about, whatever its label.
+
+        Raises:
+            CatalogueError: If the window leaves the image.
+            SceneError: If the image cannot be opened.
+        """
+        with open_raster(self.image) as image:
             grid = Grid.of(image)
-            grid.require_same(Grid.of(label), str(self.image), str(self.label))
-        return grid
+        if self.window is None:
+            return grid
+        rows, columns = self.window.toranges()
+        if min(rows[0], columns[0]) < 0 or rows[1] > grid.height or columns[1] > grid.width:
+            raise CatalogueError(
+                f"the window {self.window} leaves {self.image}",
+                expected=f"within {grid.width} x {grid.height} pixels",
+            )
+        return grid.crop(self.window)
 
 
 @dataclass(frozen=True)
@@ -44,7 +101,7 @@ class Catalogue:
     """Labelled scenes in a fixed order.
 
     Raises:
-        CatalogueError: If there are none, or an image is listed twice.
+        CatalogueError: If there are none, or the same part of an image is listed twice.
     """
 
     scenes: tuple[LabelledScene, ...]
@@ -52,10 +109,10 @@ class Catalogue:
     def __post_init__(self) -> None:
         if not self.scenes:
             raise CatalogueError("the catalogue lists no scene")
-        images = [scene.image for scene in self.scenes]
-        twice = sorted({str(image) for image in images if images.count(image) > 1})
-        if twice:
-            raise CatalogueError(f"the catalogue lists {twice[0]} more than once")
+        times = Counter((str(scene.image), str(scene.window)) for scene in self.scenes)
+        (image, _), most = times.most_common(1)[0]
+        if most > 1:
+            raise CatalogueError(f"the catalogue lists {image} more than once")
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -82,54 +139,12 @@ class Catalogue:
         return Catalogue(chosen)
 
 
-def read_catalogue(path: str | Path) -> Catalogue:
-    """Read a CSV with the columns ``image, label, split, group``.
-
-    Relative paths are relative to the CSV's own folder.
-
-    Raises:
-        CatalogueError: If the file, a column or a listed file is missing.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CatalogueError(f"there is no catalogue {path}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CatalogueError(f"{path} is not a text in UTF-8", expected="a CSV") from error
-    reader = csv.DictReader(lines)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-    if missing:
-        raise CatalogueError(
-            f"{path} lacks the columns {', '.join(missing)}", expected=", ".join(COLUMNS)
+def _finer(grid: Grid, stride: int, scene: LabelledScene) -> Grid:
+    """The grid of an image whose label has pixels of so many of its own."""
+    finer = grid.resized((grid.height * stride, grid.width * stride))
+    if scene.window and any(int(v) % stride for v in scene.window.flatten()):
+        raise GridMismatch(
+            f"the window {scene.window} of {scene.image} cuts pixels of its label",
+            expected=f"multiples of {stride}",
         )
-    return Catalogue(tuple(_row(path, number, row) for number, row in enumerate(reader, 2)))
-
-
-def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
-    """Write what `read_catalogue` reads; paths below the CSV's folder become relative."""
-    path = Path(path)
-    folder = path.parent.resolve()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for scene in catalogue:
-            files = [
-                file.relative_to(folder) if file.is_relative_to(folder) else file
-                for file in (scene.image.resolve(), scene.label.resolve())
-            ]
-            writer.writerow([*(file.as_posix() for file in files), scene.split, scene.group])
-
-
-def _row(table: Path, line: int, row: dict[str, str | None]) -> LabelledScene:
-    values = {name: (row[name] or "").strip() for name in COLUMNS}
-    for name in ("image", "label"):
-        file = table.parent / values[name]
-        if not values[name] or not file.is_file():
-            raise CatalogueError(f"{table}, line {line}: there is no {name} {file}")
-    return LabelledScene(
-        table.parent / values["image"],
-        table.parent / values["label"],
-        values["split"],
-        values["group"],
-    )
+    return finer

@@ -3,8 +3,11 @@
 - `matching`: which code of the map and which of the truth are one class
 - `rasters`: codes of class rasters, strip by strip
 - `layers`: polygons and points of a vector file, and polygons as strips of codes
+- `histogram`: pairs of codes counted
 - `counting`: a map and its truth compared strip by strip, in bounded memory
 - `points`: a map compared with sample points
+- `rules`: which distances and classes are scored
+- `outputs`: whether files can be written, asked before the work
 - `error_raster`: where the map is wrong
 - `reports`: the scores as JSON or CSV
 - `plots`: the confusion matrix as a picture
@@ -18,13 +21,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsseg.evaluate.outputs import require_outputs
     from rsseg.evaluate.plots import plot_confusion
-    from rsseg.evaluate.reports import require_outputs, write_report
+    from rsseg.evaluate.reports import write_report
     from rsseg.evaluate.tool import Evaluation, evaluate
 
 __all__ = ["Evaluation", "evaluate", "plot_confusion", "require_outputs", "write_report"]
 
-_HOMES = {"plot_confusion": "plots", "require_outputs": "reports", "write_report": "reports"}
+_HOMES = {"plot_confusion": "plots", "require_outputs": "outputs", "write_report": "reports"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from rsseg.evaluate.histogram import Codes, joint_counts
 from rsseg.evaluate.matching import Counts, Matching
 from rsseg.legend import NODATA
 from rsseg.metrics import BoundaryCounts, eroded
@@ -24,10 +24,9 @@ STRIP_PIXELS = 1 << 23
 RIGHT, WRONG = 0, 1
 """Values of a verdict; 255 where a pixel is not scored."""
 
-Codes = npt.NDArray[np.uint8]
-_CHUNK = 1 << 19
 _PIECE = 1 << 21
-_SMALL = np.ix_([*range(15), NODATA], [*range(15), NODATA])
+_HELD = 1 << 24
+_COLUMNS = 1 << 12
 
 
 class Source(Protocol):
@@ -64,17 +63,19 @@ class Judge:
         """Rows that a strip needs above and below those that are scored."""
         return max(int(self.erode), self.boundary.halo if self.boundary else 0)
 
-    def count(self, strip: Strip) -> Counts:
-        """Pixels of a strip by code of truth and code of prediction, ``(256, 256)``.
+    def count(self, strip: Strip) -> Tally:
+        """Pixels of a strip by code.
 
         Raises:
             LegendError: If a code occurs that the legend of its side does not have.
         """
         truth, prediction = strip.truth[strip.rows], strip.prediction[strip.rows]
+        full = joint_counts(truth, prediction)
+        self.matching.require_known(full)
+        counts = full
         if self.erode:
-            truth = eroded(strip.truth, self.erode)[strip.rows]
-        counts = joint_counts(truth, prediction)
-        self.matching.require_known(counts)
+            truth = _eroded(strip.truth, self.erode)[strip.rows]
+            counts = joint_counts(truth, prediction)
         scored = self.matching.true.copy()
         scored[np.isin(scored, self.ignored)] = NODATA
         if self.boundary is not None:
@@ -88,8 +89,20 @@ class Judge:
             verdict = (true != _translated(prediction, self.matching.predicted)).astype(np.uint8)
             verdict[true == NODATA] = NODATA
             self.on_verdict(strip.start, verdict)
-        counts[np.isin(self.matching.true, self.ignored)] = 0
-        return counts
+        for each in (counts, full):
+            each[np.isin(self.matching.true, self.ignored)] = 0
+        return Tally(counts, full)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Pixels by code of truth (row) and code of prediction (column), each ``(256, 256)``.
+
+    ``scored`` is what truth says after erosion, ``full`` before; without erosion both are one.
+    """
+
+    scored: Counts
+    full: Counts
 
 
 @dataclass(frozen=True)
@@ -112,21 +125,23 @@ def compare(
     width: int,
     judge: Judge,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Counts:
-    """Pixels by code of truth (row) and code of prediction (column), ``(256, 256)``.
+) -> Tally:
+    """Count a map and its truth, of so many rows and columns, together.
 
     Raises:
         SceneError: If a file is damaged.
         LegendError: If a code occurs that the legend of its side does not have.
     """
-    counts = np.zeros((256, 256), np.int64)
-    rows = max(1, _PIECE // width, 4 * judge.halo)
-    pieces = _pieces(read_strips((truth, prediction), height, width), rows)
+    scored, full = np.zeros((2, 256, 256), np.int64)
+    strips = read_strips((truth, prediction), height, width)
+    pieces = _pieces(strips, _piece_rows(width, judge.halo))
     for strip in _with_context(pieces, height, judge.halo):
-        counts += judge.count(strip)
+        found = judge.count(strip)
+        scored += found.scored
+        full += found.full
         done = strip.start + strip.rows.stop - strip.rows.start
         on_progress(done * width, height * width)
-    return counts
+    return Tally(scored, full)
 
 
 def read_strips(
@@ -149,40 +164,19 @@ def read_strips(
             yield start, strips
 
 
-def joint_counts(truth: Codes, prediction: Codes) -> Counts:
-    """Pixels by code of truth (row) and code of prediction (column), ``(256, 256)``."""
-    counts = np.zeros((256, 256), np.int64)
-    step = max(1, _CHUNK // max(1, truth.shape[1]))
-    for row in range(0, truth.shape[0], step):
-        true, guess = truth[row : row + step].ravel(), prediction[row : row + step].ravel()
-        whole = true.size // 2 * 2
-        if _is_small(true) and _is_small(guess):
-            counts[_SMALL] += _joint_nibbles(true[:whole], guess[:whole])
-            true, guess = true[whole:], guess[whole:]
-        pair = (true.astype(np.uint16) << 8) | guess
-        counts += np.bincount(pair, minlength=counts.size).reshape(counts.shape)
-    return counts
-
-
-def _is_small(codes: Codes) -> bool:
-    """Whether all codes are 0-14 or 255, as nearly always; adding 1 makes 255 a 0."""
-    return bool((codes + np.uint8(1)).max(initial=0) <= 15)
-
-
-def _joint_nibbles(truth: Codes, prediction: Codes) -> Counts:
-    """Joint counts ``(16, 16)`` of codes 0-14 and 255, at half the cost: two pixels at once."""
-    both = truth << 4
-    both |= prediction & 15
-    pairs = np.bincount(both.view(np.uint16), minlength=1 << 16).reshape(256, 256)
-    counts: Counts = (pairs.sum(axis=0) + pairs.sum(axis=1)).reshape(16, 16)
-    return counts
+def _piece_rows(width: int, halo: int) -> int:
+    """Rows to count at once: many beside their context, yet few enough to hold them all."""
+    wanted = max(1, _PIECE // width, 4 * halo)
+    return min(wanted, max(1, halo, _HELD // width - 2 * halo))
 
 
 def _pieces(strips: Iterable[tuple[int, list[Codes]]], rows: int) -> Iterator[list[Codes]]:
-    """Strips cut into pieces of so many rows at most: what is made from them stays small."""
+    """Strips cut into even pieces of so many rows at most: what is made from them stays small."""
     for _, strip in strips:
-        for row in range(0, len(strip[0]), rows):
-            yield [codes[row : row + rows] for codes in strip]
+        height = len(strip[0])
+        step = -(-height // -(-height // rows))
+        for row in range(0, height, step):
+            yield [codes[row : row + step] for codes in strip]
 
 
 def _with_context(pieces: Iterable[list[Codes]], height: int, halo: int) -> Iterator[Strip]:
@@ -201,6 +195,17 @@ def _with_context(pieces: Iterable[list[Codes]], height: int, halo: int) -> Iter
         passed = max(0, done - halo - first)
         held = [codes[passed:] for codes in held] if halo else []
         first = first + passed if halo else stop
+
+
+def _eroded(truth: Codes, distance: float) -> Codes:
+    """`rsseg.metrics.eroded`, some columns at a time: they stay in the processor's cache."""
+    result = np.empty_like(truth)
+    for first in range(0, truth.shape[1], _COLUMNS):
+        left = max(0, first - int(distance))
+        last = first + _COLUMNS
+        part = eroded(truth[:, left : last + int(distance)], distance)
+        result[:, first:last] = part[:, first - left : last - left]
+    return result
 
 
 def _translated(codes: Codes, table: Codes) -> Codes:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from rsseg.errors import OutputError
-from rsseg.evaluate.counting import RIGHT, WRONG, Codes
+from rsseg.evaluate.counting import RIGHT, WRONG
+from rsseg.evaluate.histogram import Codes
 from rsseg.geo.grid import Grid
 from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LandClass, Legend

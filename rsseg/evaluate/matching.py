@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,7 +127,8 @@ def _by_name(prediction: Labels, truth: Labels) -> Matching:
             f"{prediction.source} and {truth.source} have no class in common",
             expected=_listed(prediction.names),
             got=_listed(truth.names),
-            remedy="rename the classes of one of them",
+            remedy="rename the classes of one of them"
+            + (", the case of letters counts" if _folded(ours) & _folded(theirs) else ""),
         )
     names = tuple(dict.fromkeys([*prediction.names.values(), *truth.names.values()]))
     if len(names) > NODATA:
@@ -136,9 +137,18 @@ def _by_name(prediction: Labels, truth: Labels) -> Matching:
         f"only {labels.source} has {', '.join(name for name in names if name in lone)}"
         for labels, lone in ((prediction, ours - theirs), (truth, theirs - ours))
         if lone
+    ) + tuple(
+        f"'{mine}' and '{other}' were taken for two classes: the case of their letters differs"
+        for mine in sorted(ours - theirs)
+        for other in sorted(theirs - ours)
+        if mine.casefold() == other.casefold()
     )
     predicted, true = _table(prediction, names), _table(truth, names)
     return Matching(prediction, truth, names, predicted, true, by_name=True, notes=notes)
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.casefold() for name in names}
 
 
 def _table(labels: Labels, names: tuple[str, ...]) -> npt.NDArray[np.uint8]:

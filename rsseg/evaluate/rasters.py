@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
+from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
-from rsseg.errors import LegendError, SceneError
+from rsseg.errors import GridMismatch, LegendError, SceneError
 from rsseg.evaluate.matching import Labels
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.grid import Grid
@@ -100,3 +101,31 @@ class CodeRaster:
         if hidden is not None:
             values[hidden] = NODATA
         return np.asarray(values)
+
+
+def require_same_grid(raster: CodeRaster, truth: CodeRaster) -> None:
+    """Check that a map and its truth lie on one grid.
+
+    Raises:
+        GridMismatch: If they do not, with the command that puts truth on the map's grid.
+    """
+    try:
+        raster.grid.require_same(truth.grid, raster.path, truth.path)
+    except GridMismatch as error:  # its remedy would lose the names of the classes
+        raise GridMismatch(
+            f"{truth.path} is {truth.grid}, {raster.path} is {raster.grid}",
+            remedy=_remedy(raster, truth),
+        ) from error
+
+
+def _remedy(raster: CodeRaster, truth: CodeRaster) -> str:
+    """The command that puts truth on the map's grid and keeps its class names (GDAL's tags)."""
+    grid = raster.grid
+    if truth.grid.crs is None or grid.crs is None or not grid.crs.to_epsg():
+        return "georeference both, e.g. with gdal_edit -a_srs EPSG:CODE -a_ullr W N E S"
+    west, south, east, north = array_bounds(grid.height, grid.width, grid.transform)
+    return (
+        f"put truth on the map's grid: gdalwarp -r near -t_srs EPSG:{grid.crs.to_epsg()} "
+        f"-te {west:.10g} {south:.10g} {east:.10g} {north:.10g} -ts {grid.width} {grid.height} "
+        f"-dstnodata {NODATA} {truth.path} OUT.tif"
+    )

@@ -1,81 +1,28 @@
-"""Scores as files, and the check of their names before any work."""
+"""Scores as files."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rsseg.errors import OptionError, OutputError
-from rsseg.evaluate.plots import PICTURES, require_plots
+from rsseg.errors import OutputError
 from rsseg.replacing import replacing
 
 REPORTS = (".json", ".csv")
 """Names of reports end so."""
 
-RASTERS = (".tif", ".tiff")
-"""Names of GeoTIFFs end so."""
-
-
-def require_outputs(
-    report: str | Path | None,
-    picture: str | Path | None,
-    *,
-    inputs: Sequence[str | Path],
-    overwrite: bool = False,
-) -> None:
-    """Check that a report and a picture can be written, where they are wanted, before any work.
-
-    Raises:
-        OptionError: If a suffix is of no format, or a file is an input.
-        OutputError: If a folder is not there, or a file is already.
-        MissingExtra: If a picture is wanted and matplotlib is not installed.
-    """
-    if report is not None:
-        require_free(report, REPORTS, inputs=inputs, overwrite=overwrite)
-    if picture is not None:
-        require_plots()
-        require_free(picture, PICTURES, inputs=inputs, overwrite=overwrite)
-
-
-def require_free(
-    out: str | Path,
-    suffixes: Sequence[str],
-    *,
-    inputs: Sequence[str | Path] = (),
-    overwrite: bool = False,
-) -> None:
-    """Check that a file can be written, before any work.
-
-    Raises:
-        OptionError: If its suffix is none of those, or it is an input.
-        OutputError: If its folder is not there, or it is already.
-    """
-    out = Path(out)
-    if out.suffix.lower() not in suffixes:
-        raise OptionError(
-            f"{out} cannot be written", expected=f"a name ending in {' or '.join(suffixes)}"
-        )
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder", expected="the name of a file")
-    if not out.exists():
-        return
-    for source in inputs:
-        if Path(source).exists() and out.samefile(source):
-            raise OptionError(f"{out} would replace its own input", remedy="choose another name")
-    if not overwrite:
-        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")
+_Line = tuple[str, str, str, object]
 
 
 def write_report(scores: dict[str, Any], out: str | Path) -> None:
     """Write scores as JSON, or as CSV with one number a line.
 
     The lines of the CSV are ``score, class, predicted, value``; ``class`` is empty for scores of
-    the whole, ``predicted`` for all but the confusion matrix (empty there: unpredicted).
+    the whole, ``predicted`` for all but the confusion matrix (empty there: unpredicted). Scores
+    by the whole truth beside an eroded one begin with ``full_``, settings with ``setting_``.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -97,26 +44,43 @@ def write_report(scores: dict[str, Any], out: str | Path) -> None:
         raise OutputError(f"{out} cannot be written: {error.strerror}") from error
 
 
-def _lines(scores: dict[str, Any]) -> Iterator[tuple[str, str, str, object]]:
+def _lines(report: dict[str, Any]) -> Iterator[_Line]:
+    yield from _of_scores(report, "")
+    yield from _of_scores(report["full"], "full_") if "full" in report else ()
+    yield from _of_estimates(report["estimates"]) if "estimates" in report else ()
+    for note in report.get("notes", ()):
+        yield "note", "", "", note
+    for key, value in report.get("settings", {}).items():
+        yield f"setting_{key}", "", "", ",".join(value) if isinstance(value, list) else value
+
+
+def _of_scores(scores: dict[str, Any], prefix: str) -> Iterator[_Line]:
     names = list(scores["classes"])
     for key, value in scores.items():
         if not isinstance(value, dict | list):
-            yield key, "", "", value
+            yield prefix + key, "", "", value
     for name, row in scores["classes"].items():
         for key, value in row.items():
-            yield key, name, "", value
+            yield prefix + key, name, "", value
     for name, row in zip(names, scores["confusion"], strict=True):
         for predicted, count in zip([*names, ""], row, strict=True):
-            yield "confusion", name, predicted, count
-    for note in scores.get("notes", ()):
-        yield "note", "", "", note
-    if "estimates" in scores:
-        yield "area_unit", "", "", scores["estimates"]["area_unit"]
-    estimates = scores.get("estimates", {"oa": None, "classes": {}})
+            yield f"{prefix}confusion", name, predicted, count
+
+
+def _of_estimates(estimates: dict[str, Any]) -> Iterator[_Line]:
+    """What points say of the whole map; the proportions have the mapped class as predicted."""
+    names = list(estimates["classes"])
+    yield "area_unit", "", "", estimates["area_unit"]
     for name, row in [("", {"oa": estimates["oa"]}), *estimates["classes"].items()]:
         for key, value in row.items():
-            if isinstance(value, dict):
-                low, high = value["interval"] or (None, None)
-                yield f"estimated_{key}", name, "", value["estimate"]
-                yield f"estimated_{key}_low", name, "", low
-                yield f"estimated_{key}_high", name, "", high
+            if not isinstance(value, dict):
+                yield key, name, "", value
+                continue
+            low, high = value["interval"] or (None, None)
+            yield f"estimated_{key}", name, "", value["estimate"]
+            yield f"estimated_{key}_standard_error", name, "", value["standard_error"]
+            yield f"estimated_{key}_low", name, "", low
+            yield f"estimated_{key}_high", name, "", high
+    for mapped, shares in zip(names, estimates["proportions"], strict=True):
+        for true, share in zip(names, shares, strict=True):
+            yield "estimated_proportion", true, mapped, share

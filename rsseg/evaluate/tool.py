@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.transform import array_bounds
 
-from rsseg.errors import GridMismatch, OptionError
+from rsseg.errors import OptionError, SceneError
 from rsseg.evaluate.counting import Judge, Source, compare
 from rsseg.evaluate.error_raster import writing_errors
-from rsseg.evaluate.layers import Layer, PolygonRaster, is_layer, read_layer
+from rsseg.evaluate.layers import Layer, PolygonStrips, read_layer
 from rsseg.evaluate.matching import Counts, Matching, match
+from rsseg.evaluate.outputs import require_outputs
 from rsseg.evaluate.points import estimates, sample
-from rsseg.evaluate.rasters import CodeRaster
-from rsseg.evaluate.reports import RASTERS, require_free
+from rsseg.evaluate.rasters import CodeRaster, require_same_grid
+from rsseg.evaluate.rules import Rules
+from rsseg.geo.features import is_vector, looks_like_vector
 from rsseg.geo.scene import gdal_cache
 from rsseg.legend import NODATA
-from rsseg.metrics import BoundaryCounts, ConfusionMatrix, require_distance
+from rsseg.metrics import BoundaryCounts, ConfusionMatrix
 
 Progress = Callable[[int, int], None]
 _CACHE = 64 << 20
@@ -34,59 +35,28 @@ class Evaluation:
 
     Args:
         scores: What `rsseg.metrics.ConfusionMatrix.scores` says; ``boundary_f1`` and
-            ``boundary_iou``, also by class, if borders were scored; ``estimates`` for the whole map
-            if truth is points.
+            ``boundary_iou``, also by class, if borders were scored; ``full``, the same scores by
+            the whole truth, if it was eroded; ``estimates`` for the whole map if truth is points.
         unit: What was counted, ``pixels`` or ``points``; in JSON beside the scores.
         notes: What the user should know.
+        settings: What was compared and how: the paths, ``truth_kind`` (``raster``, ``polygons`` or
+            ``points``), ``layer`` and ``field`` of a vector file, ``matched_by`` (``name`` or
+            ``code``), ``erode, boundary, ignore, classes``.
     """
 
     scores: dict[str, Any]
     unit: str
     notes: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and dicts: the scores, ``unit`` and ``notes``."""
-        return {**self.scores, "unit": self.unit, "notes": list(self.notes)}
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """What is scored, see `evaluate`."""
-
-    erode: float
-    boundary: float | None
-    ignore: Sequence[str]
-    classes: Sequence[str] | None
-
-    def __post_init__(self) -> None:
-        require_distance(self.erode, least=0)
-        if self.boundary is not None:
-            require_distance(self.boundary, least=1)
-        both = [name for name in self.classes or () if name in self.ignore]
-        if both:
-            raise OptionError(f"{', '.join(both)} cannot be ignored and averaged over at once")
-
-    def require_classes(self, matching: Matching) -> None:
-        """Check that the classes named are there.
-
-        Raises:
-            OptionError: If one is not.
-        """
-        for option, names in (("ignore", self.ignore), ("classes", self.classes or ())):
-            for name in names:
-                if name not in matching.names:
-                    raise OptionError(
-                        f"{option}: there is no class '{name}'", expected=matching.listed
-                    )
-
-    def ignored(self, matching: Matching) -> list[int]:
-        """Indices of the classes whose truth is left out."""
-        return [i for i, name in enumerate(matching.names) if name in self.ignore]
-
-    def averaged(self, matching: Matching) -> list[str] | None:
-        """Names of the classes that means are taken over; None for all."""
-        names = self.classes or [name for name in matching.names if name not in self.ignore]
-        return [name for name in names if name in matching.names] or None
+        """Plain lists and dicts: the scores, ``unit``, ``notes`` and ``settings``."""
+        return {
+            **self.scores,
+            "unit": self.unit,
+            "notes": list(self.notes),
+            "settings": self.settings,
+        }
 
 
 def evaluate(
@@ -98,6 +68,7 @@ def evaluate(
     ignore: Sequence[str] = (),
     classes: Sequence[str] | None = None,
     field: str | None = None,
+    layer: str | None = None,
     errors: str | Path | None = None,
     overwrite: bool = False,
     on_progress: Progress = lambda done, total: None,
@@ -110,16 +81,18 @@ def evaluate(
 
     Args:
         prediction: One band of class codes.
-        truth: A class raster on the same grid; or a vector file (`layers.SUFFIXES`) of polygons
-            (the later wins where they overlap) or sample points with a class.
-        erode: Pixels; true pixels this near to another class are left out.
-        boundary: Tolerance in pixels, at least 1, for scores of borders as well. They are taken
+        truth: A class raster on the same grid; or a vector file (`rsseg.geo.features.SUFFIXES`) of
+            polygons (the later wins where they overlap) or sample points with a class.
+        erode: Pixels, at most 256; true pixels this near to another class are left out of all
+            scores but those under ``full``.
+        boundary: Tolerance in pixels, 1 to 256, for scores of borders as well. They are taken
             from truth as it is, not eroded.
         ignore: Names of classes whose true pixels are left out.
         classes: Names of the classes that means are taken over; all not ignored if None.
         field: Field of a vector file with the class; ``class`` or ``class_id`` if None.
+        layer: Layer of a vector file; the first with geometries if None.
         errors: GeoTIFF to write: 0 right, 1 wrong, 255 not scored.
-        overwrite: Whether to replace it if it is there.
+        overwrite: Whether to replace it, and what is named after it, if they are there.
         on_progress: Called with pixels done and pixels in all.
 
     Raises:
@@ -129,41 +102,47 @@ def evaluate(
         OptionError: If a distance, class or field cannot be used.
         OutputError: If the raster of errors is there already or cannot be written.
     """
-    if errors is not None:
-        require_free(errors, RASTERS, inputs=(prediction, truth), overwrite=overwrite)
-    rules = _Rules(erode, boundary, ignore, classes)
+    require_outputs(errors=errors, inputs=(prediction, truth), overwrite=overwrite)
+    rules = Rules(erode, boundary, ignore, classes)
+    if looks_like_vector(prediction):
+        raise SceneError(
+            f"{prediction} is a vector file or table",
+            expected="a class raster as the prediction",
+            remedy="name the map first and its truth second",
+        )
+    vector = is_vector(truth)
     with gdal_cache(_CACHE), CodeRaster(prediction) as raster:
-        if is_layer(truth):
+        if vector:
             named = bool(raster.labels.names)
-            layer = read_layer(truth, raster.grid, field=field, named=named)
-            matching = match(raster.labels, layer.labels)
+            found = read_layer(truth, raster.grid, field=field, layer=layer, named=named)
+            matching = match(raster.labels, found.labels)
             rules.require_classes(matching)
-            if layer.kind == "points":
+            told = {"truth_kind": found.kind, "layer": found.name, "field": found.field}
+            if found.kind == "points":
                 _refuse(f"{truth} has points", erode=erode, boundary=boundary, errors=errors)
-                done = _of_points(raster, layer, matching, rules, on_progress)
+                done = _of_points(raster, found, matching, rules, on_progress)
             else:
-                source = PolygonRaster(layer, raster.grid)
+                source = PolygonStrips(found, raster.grid)
                 done = _of_pixels(raster, source, matching, rules, errors, on_progress)
-            return replace(done, notes=(*layer.notes, *done.notes))
-        _refuse(f"{truth} is a raster", field=field)
-        with CodeRaster(truth) as other:
-            try:
-                raster.grid.require_same(other.grid, raster.path, other.path)
-            except GridMismatch as error:  # its remedy would lose the names of the classes
-                raise GridMismatch(
-                    f"{other.path} is {other.grid}, {raster.path} is {raster.grid}",
-                    remedy=_remedy(raster, other),
-                ) from error
-            matching = match(raster.labels, other.labels)
-            rules.require_classes(matching)
-            return _of_pixels(raster, other, matching, rules, errors, on_progress)
+            done = replace(done, notes=(*found.notes, *done.notes))
+        else:
+            _refuse(f"{truth} is a raster", field=field, layer=layer)
+            with CodeRaster(truth) as other:
+                require_same_grid(raster, other)
+                matching = match(raster.labels, other.labels)
+                rules.require_classes(matching)
+                told = {"truth_kind": "raster"}
+                done = _of_pixels(raster, other, matching, rules, errors, on_progress)
+    told |= {"matched_by": "name" if matching.by_name else "code", **rules.to_json()}
+    paths = {"prediction": str(prediction), "truth": str(truth)}
+    return replace(done, settings={**paths, **told})
 
 
 def _of_pixels(
     raster: CodeRaster,
     truth: Source,
     matching: Matching,
-    rules: _Rules,
+    rules: Rules,
     errors: str | Path | None,
     on_progress: Progress,
 ) -> Evaluation:
@@ -172,21 +151,23 @@ def _of_pixels(
     if rules.boundary is not None:
         if not matching.by_name:  # borders are counted by class: which are there?
             found = compare(raster, truth, *size, Judge(matching))
-            matching = matching.only(_occurring(found))
+            matching = matching.only(_occurring(found.full))
         borders = BoundaryCounts(matching.names, rules.boundary)
     with nullcontext() if errors is None else writing_errors(errors, raster.grid) as on_verdict:
         judge = Judge(matching, rules.ignored(matching), rules.erode, borders, on_verdict)
-        counts = compare(raster, truth, *size, judge, on_progress)
+        tally = compare(raster, truth, *size, judge, on_progress)
     if borders is None:
-        matching = matching.only(_occurring(counts))
-    scores = _scores(counts, matching, rules)
+        matching = matching.only(_occurring(tally.full))
+    scores = _scores(tally.scored, matching, rules)
     if borders is not None:
         _join(scores, borders.scores(rules.averaged(matching)))
+    if rules.erode:
+        scores["full"] = _scores(tally.full, matching, rules)
     return _evaluation(scores, matching, rules, "pixels")
 
 
 def _of_points(
-    raster: CodeRaster, layer: Layer, matching: Matching, rules: _Rules, on_progress: Progress
+    raster: CodeRaster, layer: Layer, matching: Matching, rules: Rules, on_progress: Progress
 ) -> Evaluation:
     found = sample(raster, layer, on_progress)
     matching.require_known(found.counts)
@@ -214,7 +195,7 @@ def _occurring(counts: Counts) -> npt.NDArray[np.intp]:
     )
 
 
-def _scores(counts: Counts, matching: Matching, rules: _Rules) -> dict[str, Any]:
+def _scores(counts: Counts, matching: Matching, rules: Rules) -> dict[str, Any]:
     confusion = ConfusionMatrix(matching.names)
     confusion.add(matching.confusion(counts))
     return confusion.scores(rules.averaged(matching))
@@ -229,28 +210,16 @@ def _join(scores: dict[str, Any], borders: dict[str, Any]) -> None:
     scores |= {**borders, **tail}
 
 
-def _evaluation(scores: dict[str, Any], matching: Matching, rules: _Rules, unit: str) -> Evaluation:
+def _evaluation(scores: dict[str, Any], matching: Matching, rules: Rules, unit: str) -> Evaluation:
     """The scores, of ignored classes none, and the notes."""
     for index in rules.ignored(matching):
-        row = scores["classes"][matching.names[index]]
-        row |= dict.fromkeys(row) | {"pixels": 0}
+        for each in (scores, scores.get("full", scores)):
+            row = each["classes"][matching.names[index]]
+            row |= dict.fromkeys(row) | {"pixels": 0}
     notes = matching.notes
     if scores["oa"] is None:
         notes += (f"nothing was scored: there are no {unit} with truth on the map",)
     return Evaluation(scores, unit, notes)
-
-
-def _remedy(raster: CodeRaster, truth: CodeRaster) -> str:
-    """The command that puts truth on the map's grid and keeps its class names (GDAL's tags)."""
-    grid = raster.grid
-    if truth.grid.crs is None or grid.crs is None or not grid.crs.to_epsg():
-        return "georeference both, e.g. with gdal_edit -a_srs EPSG:CODE -a_ullr W N E S"
-    west, south, east, north = array_bounds(grid.height, grid.width, grid.transform)
-    return (
-        f"put truth on the map's grid: gdalwarp -r near -t_srs EPSG:{grid.crs.to_epsg()} "
-        f"-te {west:.10g} {south:.10g} {east:.10g} {north:.10g} -ts {grid.width} {grid.height} "
-        f"-dstnodata {NODATA} {truth.path} OUT.tif"
-    )
 
 
 def _refuse(what: str, **options: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -15,7 +16,7 @@ import rasterio.shutil
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from rsseg.errors import LegendError
+from rsseg.errors import LegendError, OutputError
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import open_raster
 from rsseg.geo.writing import writing
@@ -31,6 +32,7 @@ def write_raster(
     *,
     nodata: float | None = None,
     legend: Legend | None = None,
+    bands: Sequence[str] = (),
 ) -> None:
     """Write ``(B, H, W)`` as a tiled GeoTIFF, whole or not at all.
 
@@ -40,10 +42,13 @@ def write_raster(
         grid: Grid of the pixels.
         nodata: Value that means invalid.
         legend: Classes of a single-band class raster, for its colours and names.
+        bands: Names of the bands.
 
     Raises:
-        OutputError: If the file cannot be written.
+        OutputError: If the file cannot be written, or pixels and grid differ in shape.
     """
+    if pixels.shape[1:] != (grid.height, grid.width):
+        raise OutputError(f"{path}: pixels {pixels.shape} do not fit their grid", expected=grid)
     profile = {
         "driver": "GTiff",
         "count": pixels.shape[0],
@@ -60,6 +65,8 @@ def write_raster(
     }
     with writing(path) as unfinished, rasterio.open(unfinished, "w", **profile) as target:
         target.write(pixels)
+        for number, name in enumerate(bands, 1):
+            target.set_band_description(number, name)
         if legend is not None:
             target.write_colormap(1, colour_map(legend))
             target.update_tags(**{LEGEND_TAG: json.dumps(legend.to_json())})

@@ -32,6 +32,12 @@ class Grid:
         shifted = self.transform @ Affine.translation(column, row)
         return Grid(int(window.height), int(window.width), shifted, self.crs)
 
+    def resized(self, shape: tuple[int, int]) -> Grid:
+        """The grid of the same ground with so many rows and columns."""
+        rows, columns = shape
+        scaled = self.transform @ Affine.scale(self.width / columns, self.height / rows)
+        return Grid(rows, columns, scaled, self.crs)
+
     @property
     def georeferenced(self) -> bool:
         """Whether pixels have a place on the ground."""

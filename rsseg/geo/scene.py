@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +19,9 @@ from rasterio.windows import Window
 from rsseg.errors import BandError, SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.quiet import quietly
-from rsseg.geo.tiling import inner_part
+from rsseg.geo.tiling import inner_part, shifted
 
+_STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": False}  # works when given at opening and at reading
 _COLOUR_NAMES = {
     ColorInterp.red: "red",
     ColorInterp.green: "green",
@@ -37,17 +38,27 @@ class Scene:
         path: A file, or anything GDAL opens (VRT, ``/vsicurl/...``, URL).
         bands: Band numbers from 1, or names (of descriptions or colour interpretation); all
             bands but alpha if None.
+        part: The part of the raster that is the scene, in whole pixels inside it; all of it if
+            None. Windows are counted from its corner, and nothing beyond it is read.
 
     Raises:
         SceneError: If the raster cannot be opened or has a pixel type networks cannot take.
         BandError: If a band is not there.
     """
 
-    def __init__(self, path: str | Path, bands: Sequence[int | str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        bands: Sequence[int | str] | None = None,
+        part: Window | None = None,
+    ) -> None:
         self.path = str(path)
         self._dataset = open_raster(path)
         try:
-            self.grid = Grid.of(self._dataset)
+            self._part = part
+            self.grid = (
+                Grid.of(self._dataset) if part is None else Grid.of(self._dataset).crop(part)
+            )
             self.bands = _choose(self._dataset, bands, self.path)
             self.dtype = _dtype(self._dataset, self.bands, self.path)
             with quietly():
@@ -111,11 +122,13 @@ class Scene:
         size = (int(window.height), int(window.width))
         part = inner_part(window, (self.grid.height, self.grid.width), shape or size)
         resampled = {"out_shape": part.shape, "resampling": Resampling.bilinear}
+        inside = part.inside if self._part is None else shifted(part.inside, self._part)
         try:
-            pixels = self._dataset.read(
-                self.bands, window=part.inside, **(resampled if part.resampled else {})
-            )
-            valid = self._valid(pixels, part.inside)
+            with reading(self._dataset):
+                pixels = self._dataset.read(
+                    self.bands, window=inside, **(resampled if part.resampled else {})
+                )
+                valid = self._valid(pixels, inside)
         except RasterioError as error:
             raise SceneError(
                 f"{self.path} cannot be read near row {int(window.row_off)}, "
@@ -166,7 +179,8 @@ def open_raster(path: str | Path) -> DatasetReader:
         SceneError: If there is no such file or GDAL cannot read it.
     """
     try:
-        with quietly(), rasterio.Env():  # within it GDAL's own messages go to Python's logging
+        # within an Env GDAL's own messages go to Python's logging
+        with quietly(), rasterio.Env(**_STRICT):
             return rasterio.open(path)
     except RasterioIOError as error:
         local = "://" not in str(path) and not str(path).startswith("/vsi")
@@ -177,11 +191,21 @@ def open_raster(path: str | Path) -> DatasetReader:
         ) from error
 
 
+def reading(dataset: DatasetReader) -> AbstractContextManager[Any]:
+    """Within it, reading an incomplete PNG fails; GDAL's fast way gives noise and no error."""
+    return rasterio.Env(**_STRICT) if dataset.driver == "PNG" else nullcontext()
+
+
 @contextmanager
 def gdal_cache(limit: int) -> Iterator[None]:
     """Hold GDAL's block cache to ``limit`` bytes while the context lasts."""
     with rasterio.Env(GDAL_CACHEMAX=limit):
         yield
+
+
+def hold_gdal_cache(limit: int) -> None:
+    """Hold GDAL's block cache to ``limit`` bytes for the rest of this thread's life."""
+    rasterio.Env(GDAL_CACHEMAX=limit).__enter__()
 
 
 def _choose(

@@ -141,6 +141,13 @@ def inner_part(window: Window, raster: tuple[int, int], sample: tuple[int, int])
     )
 
 
+def shifted(window: Window, part: Window) -> Window:
+    """A window counted from the corner of a part, in pixels of the whole."""
+    return Window(
+        window.col_off + part.col_off, window.row_off + part.row_off, window.width, window.height
+    )
+
+
 def _inner(
     first: int, length: int, limit: int, target: int
 ) -> tuple[int, int, int, tuple[int, int]] | None:

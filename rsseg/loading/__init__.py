@@ -2,5 +2,6 @@
 
 from rsseg.loading.augmentation import Augmentation, Augmenter
 from rsseg.loading.dataset import WindowDataset
+from rsseg.loading.loader import Epochs, batches
 
-__all__ = ["Augmentation", "Augmenter", "WindowDataset"]
+__all__ = ["Augmentation", "Augmenter", "Epochs", "WindowDataset", "batches"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rsseg.data.catalogue import Catalogue
-from rsseg.data.labels import LabelRaster
-from rsseg.data.samplers import GridWindows, Place, RandomWindows
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.labels import LabelRaster, Labels, open_labels
+from rsseg.data.samplers import Sampler
+from rsseg.errors import OptionError, SceneError
+from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA, Legend
 
@@ -23,97 +25,149 @@ LabelTransform = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]
 
 
 class Sample(TypedDict):
-    """Raw pixels ``(B, size, size)`` and int64 class indices ``(size, size)``, 255 for none.
+    """Raw pixels ``(B, size, size)`` and uint8 class indices ``(size, size)``, 255 for none.
 
-    ``affinity`` is there where the dataset has a label transform.
+    Losses take labels as int64: ``label.long()``, best on the device, where an eighth has to go.
+    ``number`` is the sample's own, see `WindowDataset.describe`; ``affinity`` is there where the
+    dataset has a label transform.
     """
 
     image: Tensor
     label: Tensor
+    number: NotRequired[int]
     affinity: NotRequired[Tensor]
 
 
 class WindowDataset(Dataset[Sample]):
-    """Samples of equal size from the windows of one epoch of a sampler.
+    """Samples of equal size from the windows that a sampler places in the scenes of a catalogue.
 
-    Files are opened once in each process. A sample depends on the sampler's seed and on its own
-    index alone, so the number of workers changes nothing.
+    A sample depends on the sampler's seed and on its number alone, so the number of workers changes
+    nothing. Numbers beyond the length are those of later epochs; `Epochs` gives them in turn.
+    Files are opened once in each process, polygons are read once for all.
 
     Args:
-        catalogue: Labelled scenes.
+        catalogue: Labelled scenes; their CRS, sizes, resolutions and orders of bands may differ.
         sampler: Which windows.
         legend: Classes of the labels.
         bands: Bands to read, see `Scene`; all if None.
         fill: Value per band in place of invalid pixels, as prediction fills them; None keeps
             what the file has there.
+        gsd: Ground sample distance in metres to read all scenes at; their own if None.
         transform: Augmentation of image and label together.
         seed: Seed of the transform's random numbers.
         label_transform: What else a loss takes from the final label ``(size, size)``, worked out
             in the loader's workers, see `rsseg.losses.NPALoss.label_transform`.
+        label_stride: Pixels of a scene along a side of a pixel of its label raster; samples of
+            labels are so much smaller.
 
     Raises:
         GridMismatch: If a label does not lie on its image's grid.
+        SceneError: If a file cannot be opened, or a scene's own ground sample distance is not known
+            though ``gsd`` is given.
+        LegendError: If polygons have a class that the legend does not have.
+        OptionError: If windows of this size cannot have labels of this stride.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
-        sampler: RandomWindows | GridWindows,
+        sampler: Sampler,
         *,
         legend: Legend,
         bands: tuple[int | str, ...] | None = None,
         fill: npt.NDArray[np.float64] | None = None,
+        gsd: float | None = None,
         transform: Transform | None = None,
         seed: int = 0,
         label_transform: LabelTransform | None = None,
+        label_stride: int = 1,
     ) -> None:
-        self.label_transform = label_transform
+        if sampler.size % label_stride:
+            raise OptionError(
+                f"windows of {sampler.size} pixels cannot have labels of stride {label_stride}"
+            )
         self.catalogue, self.sampler, self.legend = catalogue, sampler, legend
         self.bands, self.fill, self.transform, self.seed = bands, fill, transform, seed
-        grids = [scene.grid() for scene in catalogue]
-        self._places: list[Place] = list(
-            sampler.places([(grid.height, grid.width) for grid in grids])
-        )
-        self._open: dict[tuple[int, int], tuple[Scene, LabelRaster]] = {}
+        self.label_transform, self._stride = label_transform, label_stride
+        grids = [scene.grid(label_stride) for scene in catalogue]
+        zooms = [_zoom(row, grid, gsd) for row, grid in zip(catalogue, grids, strict=True)]
+        self.places = sampler.over([(grid.height, grid.width) for grid in grids], zooms)
+        self._polygons = {
+            number: open_labels(row, legend, grid)
+            for number, (row, grid) in enumerate(zip(catalogue, grids, strict=True))
+            if row.polygons
+        }
+        self._open: dict[tuple[int, int], tuple[Scene, Labels]] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the labels: features left out, reprojections."""
+        return tuple(note for labels in self._polygons.values() for note in labels.notes)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
-    def __getitem__(self, index: int) -> Sample:
-        """The sample at this position of the epoch.
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples of the first epoch."""
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Sample:
+        """The sample of this number; those below 0 count from the end of the first epoch.
 
         Raises:
             SceneError: If a file is damaged.
             LegendError: If a label holds an unknown code.
         """
-        number, window = self._places[index]
-        scene, labels = self._files(number)
-        shape = (self.sampler.size, self.sampler.size)
-        pixels, valid = scene.read(window, shape, self.fill)
-        indices = labels.read(window, shape)
-        indices[~valid] = NODATA
-        image = torch.from_numpy(np.ascontiguousarray(pixels))
-        label = torch.from_numpy(indices.astype(np.int64))
+        number = number if number >= 0 else number + len(self)
+        index, window = self.places[number]
+        scene, labels = self._files(index)
+        size = self.sampler.size
+        pixels, valid = scene.read(window, (size, size), self.fill)
+        side = size // self._stride
+        indices = labels.read(window, (side, side))
+        indices[~valid[:: self._stride, :: self._stride]] = NODATA
+        image = torch.from_numpy(pixels)
+        label = torch.from_numpy(indices)
         if self.transform is not None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(hash((self.seed, index)))
+                torch.manual_seed(hash((self.seed, number)))
                 image, label = self.transform(image, label)
-        sample: Sample = {"image": image, "label": label}
+        sample: Sample = {"image": image, "label": label, "number": number}
         if self.label_transform is not None:
             sample["affinity"] = torch.from_numpy(self.label_transform(label.numpy()))
         return sample
+
+    def describe(self, number: int) -> str:
+        """File and place of a sample, for messages."""
+        index, window = self.places[number]
+        place = f"row {int(window.row_off)}, column {int(window.col_off)}"
+        size = f"{int(window.height)} x {int(window.width)} pixels"
+        return f"{self.catalogue.scenes[index].image} at {place}, {size}"
 
     def __getstate__(self) -> dict[str, object]:
         """Open files do not travel to workers."""
         return {**self.__dict__, "_open": {}}
 
-    def _files(self, number: int) -> tuple[Scene, LabelRaster]:
+    def _files(self, index: int) -> tuple[Scene, Labels]:
         # a forked worker inherits open files whose position it would share with its parent
-        key = os.getpid(), number
+        key = os.getpid(), index
         if key not in self._open:
-            row = self.catalogue.scenes[number]
-            self._open[key] = (
-                Scene(row.image, self.bands),
-                LabelRaster(row.label, self.legend),
-            )
+            row = self.catalogue.scenes[index]
+            labels = self._polygons.get(index)
+            if labels is None:
+                labels = LabelRaster(row.label, self.legend, row.window, self._stride)
+            self._open[key] = Scene(row.image, self.bands, row.window), labels
         return self._open[key]
+
+
+def _zoom(row: LabelledScene, grid: Grid, gsd: float | None) -> float:
+    """How much a scene is magnified to be read at a ground sample distance."""
+    if gsd is None:
+        return 1.0
+    if grid.gsd is None:
+        raise SceneError(
+            f"the ground sample distance of {row.image} is not known",
+            expected="a projected CRS",
+            remedy="read the scenes at their own resolution, without gsd",
+        )
+    return grid.gsd / gsd

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from rsseg import __version__
-from rsseg.errors import BundleError, MissingExtra, OutputError
+from rsseg.caching import cache_place
+from rsseg.errors import BundleError, MissingExtra
 
 ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED_MODEL = ASSETS / "landcover.safetensors"
@@ -30,19 +31,12 @@ def onnx_graph(model: Path) -> Path:
     """
     if model.resolve() == EMBEDDED_MODEL.resolve():
         return EMBEDDED_MODEL.with_suffix(".onnx")
-    cached = cache_folder() / "onnx" / f"{file_hash(model)}-{__version__}.onnx"
+    cached = cache_place("onnx", f"{file_hash(model)}-{__version__}.onnx")
     if cached.is_file():
         return cached
     for package in ("torch", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "torch")
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the cache {cached.parent} cannot be made: {error.strerror}",
-            remedy="set RSSEG_CACHE to a folder of yours",
-        ) from error
     unfinished = cached.with_name(f".{os.getpid()}.{cached.name}")
     command = [sys.executable, "-m", "rsseg.export.onnx", str(model), str(unfinished)]
     try:
@@ -54,14 +48,6 @@ def onnx_graph(model: Path) -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return cached
-
-
-def cache_folder() -> Path:
-    """``$RSSEG_CACHE``, else ``rsseg`` in the user's XDG cache."""
-    own = os.environ.get("RSSEG_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsseg"
 
 
 def file_hash(path: Path) -> str:

@@ -2,111 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from rsseg.errors import RecipeError, RssegError
 from rsseg.legend import Legend
-from rsseg.loading import Augmentation
 from rsseg.normalise import Normalisation
+from rsseg.training.sections import (
+    Data,
+    Loss,
+    Model,
+    Optimiser,
+    Scaling,
+    Schedule,
+    Section,
+    Trainer,
+)
+
+SHIPPED = Path(__file__).parent / "recipes"
+VARIANTS = "variants"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LegendClass(_Section):
-    """A class of the labels: file code, name and 8-bit RGB colour."""
-
-    code: int
-    name: str
-    colour: tuple[int, int, int]
-
-
-class Scaling(_Section):
-    """Normalisation of raw values, one number for each band."""
-
-    scale: tuple[float, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-class Data(_Section):
-    """Where the samples come from and how they are cut.
-
-    ``catalogue`` may be relative to the working directory; ``scale`` is the range of
-    magnifications of training windows; ``gsd`` is the ground sample distance of the scenes in
-    metres, by which they are validated at the model's; ``augment`` holds the fields of
-    `Augmentation`.
-    """
-
-    catalogue: Path
-    bands: tuple[str, ...] = ("red", "green", "blue")
-    classes: tuple[LegendClass, ...]
-    normalisation: Scaling
-    window: int = Field(512, ge=1)
-    scale: tuple[float, float] = (1.0, 1.0)
-    gsd: float | None = Field(None, gt=0)
-    batch_size: int = Field(8, ge=1)
-    workers: int = Field(1, ge=0)
-    augment: Augmentation = Augmentation()
-    train: str = "train"
-    validation: str = "val"
-    licence: str = ""
-    attribution: str = ""
-
-
-class Model(_Section):
-    """Architecture, start of the encoder, and the architecture's own options.
-
-    ``window`` is what prediction will use, in pixels, and ``gsd`` the ground sample distance of the
-    training scenes in metres.
-    """
-
-    name: str
-    weights: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    window: int = Field(512, ge=1)
-    gsd: float | None = Field(None, gt=0)
-
-
-class Loss(_Section):
-    """A loss of `rsseg.losses` and its options."""
-
-    name: str = "cross-entropy"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class Optimiser(_Section):
-    """Adam with decoupled weight decay; the encoder learns at ``encoder_factor`` of the rate."""
-
-    rate: float = Field(5e-4, gt=0)
-    encoder_factor: float = Field(1.0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-
-
-class Schedule(_Section):
-    """Linear warm-up, then a half cosine down to ``final`` of the rate."""
-
-    warm_up: int = Field(0, ge=0)
-    final: float = Field(0.01, ge=0, le=1)
-
-
-class Trainer(_Section):
-    """Length, precision and seed of the run; ``ema`` is the decay of averaged weights."""
-
-    steps: int = Field(..., ge=1)
-    validate_every: int = Field(500, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    ema: float | None = Field(None, gt=0, lt=1)
-    seed: int = 0
-
-
-class Recipe(_Section):
+class Recipe(Section):
     """A whole training run."""
 
     title: str
@@ -119,54 +42,127 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        scaling = self.data.normalisation
         try:
-            normalised, _ = len(self.normalisation), self.legend
+            if isinstance(scaling, Scaling) and len(self.normalisation) != len(self.data.bands):
+                raise ValueError(
+                    f"{len(self.data.bands)} bands, but {len(self.normalisation)} normalised ones"
+                )
+            if self.data.classes is not None:
+                _ = self.legend
         except RssegError as error:
             raise ValueError(str(error)) from error
-        if normalised != len(self.data.bands):
-            raise ValueError(f"{len(self.data.bands)} bands, but {normalised} normalised ones")
+        if scaling == "imagenet" and len(self.data.bands) != 3:
+            raise ValueError(f"normalisation 'imagenet' is of 3 bands, not {len(self.data.bands)}")
+        if self.loss.aux is not None and not self.model.aux:
+            raise ValueError("loss.aux is of the auxiliary head, which model.aux adds")
         return self
 
     @property
+    def catalogue(self) -> Path:
+        """The table of labelled scenes."""
+        return self.data.root / self.data.catalogue
+
+    @property
+    def window(self) -> int:
+        """Side of the windows in prediction, pixels."""
+        return self.model.window or self.data.window
+
+    @property
     def legend(self) -> Legend:
-        """Classes of the labels."""
+        """Classes of the labels, which must be given."""
+        assert self.data.classes is not None
         return Legend.from_json([row.model_dump() for row in self.data.classes])
 
     @property
     def normalisation(self) -> Normalisation:
-        """Scaling of raw values."""
+        """Scaling of raw values, which must be given in numbers."""
+        assert isinstance(self.data.normalisation, Scaling)
         return Normalisation.from_json(self.data.normalisation.model_dump())
 
 
-def read_recipe(path: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe and change single values of it.
+def read_recipe(name: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe, take a variant of it and change single values.
 
     Args:
-        path: A YAML file, or the name of a recipe shipped with rsseg.
+        name: A YAML file, or the name of a recipe shipped with rsseg; with ``:VARIANT`` after it
+            one of its variants.
         settings: Changes as ``section.key=value``, the value in YAML.
 
     Raises:
-        RecipeError: If the file is missing or not YAML, or a key or value is wrong.
+        RecipeError: If the file or variant is missing or not YAML, or a key or value is wrong.
     """
-    file = Path(path)
-    shipped = Path(__file__).parent / "recipes" / f"{path}.yaml"
-    if not file.is_file() and shipped.is_file():
-        file = shipped
-    if not file.is_file():
-        names = sorted(recipe.stem for recipe in shipped.parent.glob("*.yaml"))
-        raise RecipeError(f"there is no recipe {path}", expected=f"a file or {', '.join(names)}")
+    file, variant = find_recipe(name)
+    values = read_values(file)
+    variants = values.pop(VARIANTS, None) or {}
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise RecipeError(f"{path} is not a recipe", expected="sections of keys and values")
+        if variant is not None:
+            if variant not in variants:
+                raise RecipeError(
+                    f"{file.name} has no variant '{variant}'",
+                    expected=", ".join(variants) or "none: leave it out",
+                )
+            values = _merged(values, variants[variant])
+            values["title"] = f"{values.get('title', '')}: {variant}"
         for setting in settings:
             _change(values, setting)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not YAML: {error}") from error
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_first_problem(error)}") from error
+        raise RecipeError(f"{name}: {_first_problem(error)}") from error
+
+
+def find_recipe(name: str | Path) -> tuple[Path, str | None]:
+    """The file of a recipe and the variant that its name asks for.
+
+    Raises:
+        RecipeError: If there is none.
+    """
+    for text, variant in _readings(str(name)):
+        for file in (Path(text), SHIPPED / f"{text}.yaml"):
+            if file.is_file():
+                return file, variant
+    shipped = ", ".join(sorted(recipe.stem for recipe in SHIPPED.glob("*.yaml")))
+    raise RecipeError(f"there is no recipe {name}", expected=f"a file or {shipped}")
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """The sections of a recipe as they stand in its file, with its variants.
+
+    Raises:
+        RecipeError: If it is not YAML or has no sections.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file} is not YAML: {error}") from error
+    variants = values.get(VARIANTS) or {} if isinstance(values, dict) else None
+    if not isinstance(variants, dict):
+        raise RecipeError(f"{file} is not a recipe", expected="sections of keys and values")
+    for name, changes in variants.items():
+        if not isinstance(changes, dict | None):
+            raise RecipeError(f"the variant '{name}' of {file} is no section")
+    return dict(values)
+
+
+def _readings(name: str) -> Iterator[tuple[str, str | None]]:
+    yield name, None
+    text, colon, variant = name.rpartition(":")
+    if colon:
+        yield text, variant
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
+    """Values with those of a variant in their place; a section is changed, not replaced."""
+    merged = copy.deepcopy(values)
+    for key, value in (changes or {}).items():
+        here = merged.get(key)
+        merged[key] = (
+            _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
+        )
+    return merged
 
 
 def _change(values: dict[str, Any], setting: str) -> None:
@@ -184,20 +180,27 @@ def _change(values: dict[str, Any], setting: str) -> None:
 def _first_problem(error: ValidationError) -> str:
     """One sentence about the first mistake, with the nearest valid name for a wrong key."""
     problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"])
+    path = [part for part in problem["loc"] if not _is_kind(part)]
+    place = ".".join(map(str, path))
     if problem["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: {problem['msg']}" if place else problem["msg"]
-    near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
+    near = difflib.get_close_matches(str(path[-1]), _keys(path[:-1]), n=1)
     return f"unknown key {place}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _keys(section: tuple[int | str, ...]) -> list[str]:
+def _is_kind(part: int | str) -> bool:
+    """Whether a part of a place is no key, but the kind of value that was tried there."""
+    return isinstance(part, str) and (part in ("Scaling", "int", "str") or "[" in part)
+
+
+def _keys(section: list[int | str]) -> list[str]:
     model: Any = Recipe
     for name in section:
         fields = getattr(model, "model_fields", None)
         if not fields or name not in fields:
             return []
-        model = fields[name].annotation
+        kind = fields[name].annotation
+        model = next((k for k in get_args(kind) if hasattr(k, "model_fields")), kind)
     if hasattr(model, "model_fields"):
         return list(model.model_fields)
     return list(getattr(model, "__dataclass_fields__", {}))

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor, nn
+from torch.nn import functional
 
 from rsseg import losses, models
-from rsseg.errors import OptionError
+from rsseg.bundle import read_bundle
+from rsseg.errors import BundleError, OptionError, TrainingError
 from rsseg.legend import NODATA
 from rsseg.loading.dataset import LabelTransform, Sample
 from rsseg.metrics import ConfusionMatrix
+from rsseg.models.transfer import take_over
+from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.training.optimising import optimiser_of, schedule_of
 from rsseg.training.recipe import Recipe
+from rsseg.training.validation import TileScores
 
 SCORE = "val_miou"
+EMBEDDED = "embedded"
 
 
 class SegmentationTask(lightning.LightningModule):
-    """Trains a network by a recipe; validation logs the mIoU of the summed confusion matrix.
+    """Trains a network by a recipe; validation logs the scores of the summed confusion matrix.
 
     Args:
-        recipe: The whole run.
+        recipe: The whole run, with classes, normalisation and steps in numbers, see `settled`.
+
+    Raises:
+        OptionError: If an option of the network or the loss is wrong.
+        BundleError: If the weights to start from cannot be had or do not fit.
     """
 
     gain: Tensor
@@ -34,14 +44,12 @@ class SegmentationTask(lightning.LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.network = models.create(
-            recipe.model.name,
-            classes=len(recipe.legend),
-            bands=len(recipe.data.bands),
-            weights=recipe.model.weights,
-            **recipe.model.options,
-        ).to(memory_format=torch.channels_last)
-        self.loss = losses.DeepSupervision(_loss(recipe))
+        self.tiles: TileScores | None = None
+        self.describe: Callable[[int], str] = str
+        self.network = _network(recipe).to(memory_format=torch.channels_last)
+        if recipe.trainer.compile:
+            self.network.compile()
+        self.loss = _loss(recipe)
         self.confusion = ConfusionMatrix(recipe.legend.names)
         for name, values in (
             ("gain", recipe.normalisation.gain),
@@ -58,9 +66,29 @@ class SegmentationTask(lightning.LightningModule):
         return outputs
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
-        """Loss of one batch."""
+        """Loss of one batch.
+
+        Raises:
+            TrainingError: If it is not finite.
+        """
+        encoder = getattr(self.network, "encoder", None)
+        if self.global_step < self.recipe.optimiser.freeze_encoder and encoder is not None:
+            encoder.eval()  # its statistics stay too
+        labels = batch["label"].long()
+        outputs = self(batch["image"])
+        outputs = (
+            _reduced(outputs, labels)
+            if isinstance(outputs, Tensor)
+            else tuple(_reduced(each, labels) for each in outputs)
+        )
         given = [batch["affinity"]] if "affinity" in batch else []
-        loss: Tensor = self.loss(self(batch["image"]), batch["label"], *given)
+        loss: Tensor = self.loss(outputs, labels, *given)
+        if not torch.isfinite(loss.detach()):
+            raise TrainingError(
+                f"the loss is {loss.item():g} at step {self.global_step + 1}",
+                remedy="lower optimiser.rate, add optimiser.clip=1, or look at the windows of this "
+                f"batch: {self._windows(batch)}",
+            )
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -69,59 +97,114 @@ class SegmentationTask(lightning.LightningModule):
         loss = self.loss.loss
         return loss.label_transform() if isinstance(loss, losses.NPALoss) else None
 
+    def on_train_batch_start(self, batch: Sample, index: int) -> None:
+        """Let the encoder's statistics move again once it learns."""
+        if self.global_step == self.recipe.optimiser.freeze_encoder:
+            self.network.train()
+
     def on_validation_epoch_start(self) -> None:
         """Count from zero."""
         self.confusion = ConfusionMatrix(self.recipe.legend.names)
 
-    def validation_step(self, batch: Sample, index: int) -> None:
-        """Count the pixels of one batch."""
-        prediction = self(batch["image"]).argmax(dim=1)
-        self.confusion.update(batch["label"].cpu().numpy(), prediction.cpu().numpy())
+    def validation_step(self, batch: Any, index: int) -> None:
+        """Count a scene predicted whole, or the windows of a batch."""
+        if self.tiles is not None:
+            self.confusion.add(self.tiles.count(self.network, int(batch), str(self.device)))
+            return
+        label = batch["label"]
+        prediction = _reduced(self(batch["image"]), label).argmax(dim=1)
+        self.confusion.update(label.cpu().numpy(), prediction.cpu().numpy())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores."""
-        scores = self.confusion.scores()
-        self.log(SCORE, scores["miou"] or 0.0, prog_bar=True)
+        """Log the scores of all processes together."""
+        counts = torch.from_numpy(self.confusion.matrix).to(self.device)
+        summed: Any = self.trainer.strategy.reduce(counts, reduce_op="sum")
+        total = ConfusionMatrix(self.confusion.names)
+        total.add(summed.cpu().numpy())
+        scores = total.scores()
+        self.log(SCORE, scores["miou"] or 0.0, prog_bar=True, rank_zero_only=False)
         self.log("val_oa", scores["oa"] or 0.0)
+        self.log("val_mf1", scores["f1"] or 0.0)
         for name, row in scores["classes"].items():
             self.log(f"val_iou_{name}", row["iou"] or 0.0)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Two groups of parameters, the encoder's and the rest, on one schedule."""
-        optimiser, schedule = self.recipe.optimiser, self.recipe.schedule
-        encoder = {id(p) for p in self.network.encoder.parameters()}  # type: ignore[union-attr]
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for p in self.network.parameters() if id(p) in encoder],
-                "lr": optimiser.rate * optimiser.encoder_factor,
-            },
-            {"params": [p for p in self.network.parameters() if id(p) not in encoder]},
-        ]
-        adam = torch.optim.AdamW(groups, lr=optimiser.rate, weight_decay=optimiser.weight_decay)
-        steps = self.recipe.trainer.steps
-
-        def factor(step: int) -> float:
-            if step < schedule.warm_up:
-                return (step + 1) / schedule.warm_up
-            done = (step - schedule.warm_up) / max(1, steps - schedule.warm_up)
-            return schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * done)) / 2
-
+        """The recipe's optimiser and schedule, by step."""
+        recipe = self.recipe
+        assert recipe.trainer.steps is not None
+        optimiser = optimiser_of(recipe.optimiser, self.network)
+        frozen = recipe.optimiser.freeze_encoder
+        scheduler = schedule_of(optimiser, recipe.schedule, recipe.trainer.steps, frozen)
         return {
-            "optimizer": adam,
-            "lr_scheduler": {"scheduler": LambdaLR(adam, factor), "interval": "step"},
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def _windows(self, batch: Sample) -> str:
+        numbers: Any = batch.get("number", [])
+        return "; ".join(self.describe(int(number)) for number in numbers)
 
-def _loss(recipe: Recipe) -> torch.nn.Module:
+
+def _network(recipe: Recipe) -> nn.Module:
+    """The network of a recipe at its start."""
+    model = recipe.model
+    whole = _model_file(model.weights)
+
+    def build(classes: int, weights: str | None = None) -> nn.Module:
+        return models.create(
+            model.name,
+            classes=classes,
+            bands=len(recipe.data.bands),
+            weights=weights,
+            output_stride=model.output_stride,
+            aux=model.aux,
+            encoder=model.encoder,
+            **model.options,
+        )
+
+    network = build(len(recipe.legend), None if whole else model.weights)
+    if whole:
+        other, bundle = models.load(whole)
+        take_over(network, recipe.legend, other, bundle.legend, build)
+    return network
+
+
+def _model_file(weights: str | None) -> str | None:
+    """The model file of rsseg that these weights are, if they are one."""
+    if weights == EMBEDDED:
+        return str(EMBEDDED_MODEL)
+    if weights is None or not weights.endswith(".safetensors"):
+        return None
+    try:
+        read_bundle(weights)
+    except BundleError:
+        return None  # a file of an encoder, or none: told when the network is made
+    return weights
+
+
+def _reduced(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits at the size of coarser labels, so that labels are never resampled."""
+    size = labels.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def _loss(recipe: Recipe) -> losses.DeepSupervision:
     """The loss of a recipe, tried on two pixels so that its options are refused at once."""
-    loss = losses.create(recipe.loss.name, **recipe.loss.options)
-    for part in loss.modules():
+    section = recipe.loss
+    main = losses.create(section.name, **section.options)
+    aux = None if section.aux is None else losses.create(section.aux.name, **section.aux.options)
+    for part in (p for loss in (main, aux) if loss is not None for p in loss.modules()):
         if getattr(part, "ignore_index", NODATA) != NODATA:
             raise OptionError(
-                f"unusable ignore_index of the loss {recipe.loss.name}",
+                f"unusable ignore_index of the loss {section.name}",
                 expected=f"{NODATA}, which labels are read with",
                 got=part.ignore_index,
             )
     logits = torch.zeros(1, len(recipe.legend), 1, 2)
-    loss.eval()(logits, torch.tensor([[[0, NODATA]]]))
-    return loss.train()
+    for loss in (main, aux):
+        if loss is not None:
+            loss.eval()(logits, torch.tensor([[[0, NODATA]]]))
+            loss.train()
+    return losses.DeepSupervision(main, section.aux_weight, aux)

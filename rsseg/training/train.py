@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
-from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from rsseg import __version__
 from rsseg.bundle import Bundle
-from rsseg.data.catalogue import Catalogue, read_catalogue
-from rsseg.data.samplers import GridWindows, RandomWindows
-from rsseg.errors import OutputError, RecipeError
-from rsseg.loading import Augmenter, WindowDataset
-from rsseg.loading.dataset import LabelTransform
+from rsseg.data.catalogue import Catalogue
+from rsseg.data.tables import read_catalogue
+from rsseg.errors import OptionError, OutputError, RecipeError
+from rsseg.metrics import ConfusionMatrix
 from rsseg.models import load, save
+from rsseg.training import loop, record
 from rsseg.training.recipe import Recipe
-from rsseg.training.task import SCORE, SegmentationTask
-from rsseg.training.validation import validate
+from rsseg.training.samples import training_batches, training_windows, validation_windows
+from rsseg.training.settling import settled
+from rsseg.training.task import SegmentationTask
+from rsseg.training.validation import TileScores
 
-_PLACES: Any = {"data": {"catalogue", "attribution", "licence"}, "model": {"weights"}}
+_PLACES: Any = {"data": {"root", "catalogue", "attribution", "licence"}, "model": {"weights"}}
 """What a model file does not say of its recipe: paths, and what it says elsewhere."""
-_LAST = "last.ckpt"
-_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,19 @@ class TrainingResult:
     """What a run left behind.
 
     Args:
-        model: The model file of the best validation.
-        scores: Its scores on the validation split, see `ConfusionMatrix.scores`.
+        model: The model file of the best validation; of several seeds that of the median score.
+        scores: Its scores on the validation split, see `ConfusionMatrix.scores`; empty in all
+            processes but the first.
         seconds: Wall time of the training.
+        seeds: Mean IoU by seed, where there are several.
+        notes: What the user should know of the data.
     """
 
     model: Path
     scores: dict[str, Any]
     seconds: float
+    seeds: dict[int, float | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -59,172 +63,180 @@ def train(
 
     Args:
         recipe: The whole run.
-        out: Run folder, made if missing: ``recipe.yaml``, ``metrics.csv``, ``last.ckpt``,
-            ``best.safetensors``.
-        resume: Go on from ``last.ckpt``, which is written at each validation, with the windows
-            that come next; the figures until then move to ``metrics.until_STEP.csv``.
+        out: Run folder, made if missing: see `rsseg.training.record`. With several seeds it has a
+            folder ``seed_N`` for each and ``seeds.json``.
+        resume: Go on from the last whole checkpoint with the windows that come next. Seeds that
+            are done stay as they are.
         on_progress: Called with steps done and steps in all.
 
     Raises:
         OutputError: If the run folder already holds a run, or none to go on with.
         RecipeError: If the run to go on with had another recipe.
+        OptionError: If several seeds are to be trained on several devices at once.
+        TrainingError: If the loss is not finite.
         CatalogueError: If the catalogue is wrong.
     """
-    out = Path(out)
-    done = _steps_done(recipe, out, resume=resume)
-    catalogue = read_catalogue(recipe.data.catalogue)
+    out, seeds = Path(out), recipe.trainer.seeds
+    if len(seeds) == 1:
+        return _train_one(recipe, seeds[0], out, resume, on_progress)
+    if recipe.trainer.devices > 1:
+        raise OptionError(
+            "several seeds cannot be trained on several devices in one run",
+            remedy="run them one after the other, e.g. --set 'trainer.seeds=[0]'",
+        )
+    results = {}
+    for number, seed in enumerate(seeds):
+        folder = out / f"seed_{seed}"
+        results[seed] = _train_one(
+            recipe.model_copy(
+                update={"trainer": recipe.trainer.model_copy(update={"seeds": (seed,)})}
+            ),
+            seed,
+            folder,
+            resume and folder.exists(),
+            lambda done, total, before=number: on_progress(  # type: ignore[misc]
+                before * total + done, len(seeds) * total
+            ),
+        )
+    return _median(results, out)
+
+
+def _median(results: dict[int, TrainingResult], out: Path) -> TrainingResult:
+    scores = {seed: result.scores.get("miou") for seed, result in results.items()}
+    known = {seed: score for seed, score in scores.items() if score is not None}
+    middle = statistics.median_low(known.values()) if known else None
+    chosen = next(result for seed, result in results.items() if scores[seed] == middle)
+    summary = {"miou": scores, "median": statistics.median(known.values()) if known else None}
+    (out / "seeds.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    seconds = sum(result.seconds for result in results.values())
+    return replace(chosen, seconds=seconds, seeds=scores)
+
+
+def _train_one(
+    recipe: Recipe,
+    seed: int,
+    out: Path,
+    resume: bool,
+    on_progress: Callable[[int, int], None],
+) -> TrainingResult:
+    first = loop.rank() == 0
+    if first:
+        _require_folder(out, resume)
+    catalogue = read_catalogue(recipe.catalogue)
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
-    lightning.seed_everything(recipe.trainer.seed, verbose=False)
+    recipe = settled(recipe, training)
+    done = _steps_done(recipe, out) if resume else 0
+    finished = out / "best.safetensors"
+    if resume and finished.exists() and done == recipe.trainer.steps:
+        return _read_result(finished)
+    lightning.seed_everything(seed, verbose=False)
     task = SegmentationTask(recipe)
-    labels = task.label_transform()
-    loaders = _training_loader(recipe, training, done, labels), _loader(recipe, validation)
-
-    out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
-    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-    if done and (out / "metrics.csv").exists():
-        (out / "metrics.csv").rename(out / f"metrics.until_{done}.csv")
-    best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max")
-    last = ModelCheckpoint(out, filename="last", enable_version_counter=False)
-    timer = Timer()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(recipe, out, best, last, timer, _Progress(on_progress))
-        trainer.fit(task, *loaders, ckpt_path=out / _LAST if done else None, weights_only=True)
-    seconds = timer.time_elapsed()
-
-    chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    windows = training_windows(recipe, training, seed, task.label_transform())
+    side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
+    task.describe = windows.describe
+    bundle = _describe(recipe, seed, training, validation)
+    tiles = TileScores(
+        bundle,
+        validation,
+        gsd=recipe.data.gsd,
+        label_stride=recipe.data.label_stride,
+        precision=recipe.trainer.precision if recipe.trainer.precision != "fp16" else "fp32",
+    )
+    shard = (loop.rank(), recipe.trainer.devices)
+    checked: DataLoader[Any]
+    if recipe.trainer.validation == "tiles":
+        task.tiles = tiles
+        checked = DataLoader(range(len(tiles.images))[shard[0] :: shard[1]], batch_size=None)  # type: ignore[arg-type]
+    else:
+        checked = DataLoader(side_by_side, 1, sampler=range(shard[0], len(side_by_side), shard[1]))
+    if first:
+        out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
+        record.begin(out, recipe, done)
+    best, seconds = loop.fit(
+        task,
+        training_batches(recipe, windows, done, shard),
+        checked,
+        out,
+        resume=bool(done),
+        on_progress=on_progress,
+    )
+    notes = (*windows.notes, *side_by_side.notes)
+    if not first:
+        return TrainingResult(finished, {}, seconds, notes=notes)
+    chosen = torch.load(best, weights_only=True, map_location="cpu")
     task.load_state_dict(chosen["state_dict"])
-    model = out / "best.safetensors"
-    bundle = _describe(recipe, training, validation, seconds)
-    save(model, task.network, bundle, half=True)
-    network, _ = load(model)
-    scores = validate(network, bundle, validation, recipe.data.gsd)
-    save(model, network, replace(bundle, scores=scores), half=True)
-    return TrainingResult(model, scores, seconds)
+    network = task.network.cpu().eval()
+    bundle = replace(bundle, provenance={**bundle.provenance, "training_seconds": round(seconds)})
+    save(finished, network, bundle, half=True)
+    network, _ = load(finished)
+    scores = _scores(tiles, network, bundle)
+    save(finished, network, replace(bundle, scores=scores), half=True)
+    record.end(out, recipe, network, side_by_side, scores)
+    return TrainingResult(finished, scores, seconds, notes=notes)
 
 
-def _steps_done(recipe: Recipe, out: Path, *, resume: bool) -> int:
-    """Steps of the run to go on with, 0 for a new one."""
-    if not resume:
-        if (out / "recipe.yaml").exists():
-            raise OutputError(
-                f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
-            )
-        return 0
-    if not (out / _LAST).is_file():
-        raise OutputError(f"{out} holds no run to go on with", expected=f"a {_LAST} in it")
-    before = Recipe.model_validate(yaml.safe_load((out / "recipe.yaml").read_text("utf-8")))
+def _scores(tiles: TileScores, network: torch.nn.Module, bundle: Bundle) -> dict[str, Any]:
+    confusion = ConfusionMatrix(bundle.legend.names)
+    for image in range(len(tiles.images)):
+        confusion.add(tiles.count(network, image))
+    return confusion.scores()
+
+
+def _require_folder(out: Path, resume: bool) -> None:
+    if not resume and (out / record.RECIPE).exists():
+        raise OutputError(
+            f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
+        )
+    if resume and not (out / loop.LAST).is_file():
+        raise OutputError(f"{out} holds no run to go on with", expected=f"a {loop.LAST} in it")
+
+
+def _steps_done(recipe: Recipe, out: Path) -> int:
+    """Steps of the run to go on with."""
+    before = Recipe.model_validate(yaml.safe_load((out / record.RECIPE).read_text("utf-8")))
     if before != recipe:
-        raise RecipeError(f"the run in {out} had another recipe", expected=out / "recipe.yaml")
-    return int(torch.load(out / _LAST, weights_only=True, map_location="cpu")["global_step"])
+        raise RecipeError(f"the run in {out} had another recipe", expected=out / record.RECIPE)
+    last = torch.load(out / loop.LAST, weights_only=True, map_location="cpu")
+    return int(last["global_step"])
 
 
-def _describe(recipe: Recipe, training: Catalogue, validation: Catalogue, seconds: float) -> Bundle:
+def _read_result(model: Path) -> TrainingResult:
+    """What a run that is done left behind."""
+    _, bundle = load(model)
+    seconds = float(bundle.provenance.get("training_seconds", 0))
+    return TrainingResult(model, bundle.scores, seconds)
+
+
+def _describe(recipe: Recipe, seed: int, training: Catalogue, validation: Catalogue) -> Bundle:
     """The Bundle of a network trained by a recipe, still without scores."""
     groups = {
         name: sorted({scene.group for scene in catalogue})
         for name, catalogue in (("train", training), ("validation", validation))
     }
+    model = recipe.model
+    options = {
+        **model.options,
+        **({"output_stride": model.output_stride} if model.output_stride is not None else {}),
+        **({"encoder": model.encoder} if model.encoder is not None else {}),
+        **({"aux": True} if model.aux else {}),
+    }
     return Bundle(
-        architecture=recipe.model.name,
-        options=recipe.model.options,
+        architecture=model.name,
+        options=options,
         legend=recipe.legend,
-        bands=recipe.data.bands,
+        bands=tuple(str(band) for band in recipe.data.bands),
         normalisation=recipe.normalisation,
-        window=recipe.model.window,
-        gsd=recipe.model.gsd,
+        window=recipe.window,
+        gsd=model.gsd,
         licence=recipe.data.licence,
         provenance={
             "title": recipe.title,
             "attribution": recipe.data.attribution,
             "recipe": recipe.model_dump(mode="json", exclude=_PLACES),
-            "seed": recipe.trainer.seed,
+            "seed": seed,
             "split": groups,
-            "training_seconds": round(seconds),
             "rsseg": __version__,
         },
     )
-
-
-def _trainer(recipe: Recipe, out: Path, *callbacks: Callback) -> lightning.Trainer:
-    if recipe.trainer.ema is not None:
-        callbacks += (EMAWeightAveraging(decay=recipe.trainer.ema, use_buffers=True),)
-    return lightning.Trainer(
-        max_steps=recipe.trainer.steps,
-        val_check_interval=min(recipe.trainer.validate_every, recipe.trainer.steps),
-        precision=_PRECISION[recipe.trainer.precision],  # type: ignore[arg-type]
-        callbacks=list(callbacks),
-        logger=CSVLogger(out, name="", version=""),
-        default_root_dir=out,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=20,
-    )
-
-
-def _training_loader(
-    recipe: Recipe, catalogue: Catalogue, done: int, labels: LabelTransform | None
-) -> DataLoader[Any]:
-    """The samples of the whole run as one epoch, so that each step has its own windows.
-
-    Those of the steps done are left out.
-    """
-    data, trainer = recipe.data, recipe.trainer
-    count = trainer.steps * data.batch_size
-    dataset = WindowDataset(
-        catalogue,
-        RandomWindows(data.window, count, trainer.seed, data.scale),
-        legend=recipe.legend,
-        bands=data.bands,
-        fill=recipe.normalisation.raw_mean,
-        transform=Augmenter(data.augment),
-        seed=trainer.seed,
-        label_transform=labels,
-    )
-    return DataLoader(
-        dataset,
-        data.batch_size,
-        sampler=_Rest(count, done * data.batch_size),
-        num_workers=data.workers,
-        persistent_workers=data.workers > 0,
-    )
-
-
-def _loader(recipe: Recipe, catalogue: Catalogue) -> DataLoader[Any]:
-    """Every validation window once, at the window size of prediction."""
-    window = recipe.model.window
-    dataset = WindowDataset(
-        catalogue,
-        GridWindows(window, window),
-        legend=recipe.legend,
-        bands=recipe.data.bands,
-        fill=recipe.normalisation.raw_mean,
-    )
-    return DataLoader(dataset, batch_size=1, num_workers=0)
-
-
-class _Progress(Callback):
-    """Tells the caller of each step."""
-
-    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
-        self._on_progress = on_progress
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Report the step."""
-        self._on_progress(trainer.global_step, int(trainer.max_steps))
-
-
-class _Rest(Sampler[int]):
-    """The samples of a run from one on; it is as long as the run, since Lightning counts so."""
-
-    def __init__(self, count: int, first: int) -> None:
-        self._count, self._first = count, first
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self._first, self._count))
-
-    def __len__(self) -> int:
-        return self._count

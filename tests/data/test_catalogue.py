@@ -1,6 +1,7 @@
 import pytest
 
-from rsseg.data.catalogue import Catalogue, LabelledScene, read_catalogue, write_catalogue
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.tables import read_catalogue, write_catalogue
 from rsseg.errors import CatalogueError, GridMismatch, SceneError
 
 HEADER = "image,label,split,group"

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from rsseg.data.labels import LabelRaster, decode_colours
-from rsseg.errors import LegendError, SceneError
+from rsseg.data.colours import decode_colours
+from rsseg.data.labels import LabelRaster
+from rsseg.errors import LegendError, OptionError, SceneError
 from rsseg.legend import NODATA, LandClass, Legend
 
 LEGEND = Legend((LandClass(7, "a", (1, 1, 1)), LandClass(2, "b", (2, 2, 2))))
@@ -89,3 +90,24 @@ def test_unknown_colours_are_refused_by_place():
     message = r"x\.png has 1 pixels .*got \(1, 2, 3\) at row 2, column 3"
     with pytest.raises(LegendError, match=message):
         decode_colours(pixels, {(0, 0, 0): 0}, "x.png")
+
+
+def test_coarse_labels_and_parts(make_scene):
+    path = make_scene(pixels=CODES[None])  # 20 x 30 pixels, each of 3 x 3 of the scene
+    labels = LabelRaster(path, LEGEND, Window(6, 9, 60, 45), stride=3)
+    try:
+        assert labels.shape == (45, 60)
+        assert np.array_equal(labels.read(Window(0, 0, 60, 45)), INDICES[3:18, 2:22])
+        assert np.array_equal(labels.read(Window(3, 6, 9, 12)), INDICES[5:9, 3:6])
+        larger = labels.read(Window(3, 6, 9, 12), (12, 9))
+        assert np.array_equal(larger, INDICES[5:9, 3:6].repeat(3, 0).repeat(3, 1))
+        beyond = labels.read(Window(-3, -3, 66, 51))
+        assert (beyond[0] == NODATA).all()
+        assert (beyond[:, -1] == NODATA).all()
+        assert np.array_equal(beyond[1:-1, 1:-1], INDICES[3:18, 2:22])
+        with pytest.raises(OptionError, match="cuts pixels of .*multiples of 3"):
+            labels.read(Window(1, 0, 9, 12))
+        with pytest.raises(OptionError, match="cuts pixels"):
+            labels.read(Window(0, 0, 9, 11))
+    finally:
+        labels.close()

@@ -1,7 +1,5 @@
 """`evaluate`: a class raster against rasters and polygons, by a slow reference."""
 
-import itertools
-
 import geopandas
 import numpy as np
 import pytest
@@ -83,6 +81,13 @@ def expected(truth, prediction, classes=None):
     return confusion.scores(classes)
 
 
+def without_scores(scores, names):
+    """These classes are left out."""
+    for row in (scores["classes"][name] for name in names):
+        row |= dict.fromkeys(row) | {"pixels": 0}
+    return scores
+
+
 # --- laws
 
 
@@ -125,6 +130,10 @@ def test_strips_of_any_height_give_the_scores_of_the_whole(
     averaged = [name for name in NAMES if name not in ignore]
     whole = expected(np.where(near, NODATA, kept).astype(np.uint8), prediction, averaged)
     assert scores["confusion"] == whole["confusion"]
+    if erode:
+        assert scores["full"] == without_scores(expected(kept, prediction, averaged), ignore)
+    else:
+        assert "full" not in scores
     for key in ("oa", "miou", "kappa", "f1", "precision", "fwiou", "unpredicted"):
         assert scores[key] == whole[key]
     if boundary is None:
@@ -145,9 +154,9 @@ def test_polygons_of_a_map_score_one_against_it(make_map, folder, monkeypatch, h
     codes[::7, ::3] = 4  # many holes
     path = make_map(codes, "p.tif")
     vectorise(path, folder / "truth.gpkg")
-    monkeypatch.setattr("rsseg.evaluate.layers.PolygonRaster.block_height", height)
+    monkeypatch.setattr("rsseg.evaluate.layers.PolygonStrips.block_height", height)
     monkeypatch.setattr(counting, "STRIP_PIXELS", 1)
-    monkeypatch.setattr("rsseg.evaluate.layers._MANY", 20)  # clip what has a hole
+    monkeypatch.setattr("rsseg.geo.features._MANY", 20)  # clip what has a hole
     result = evaluate(path, folder / "truth.gpkg")
     assert result.scores["oa"] == 1
     assert result.scores["miou"] == 1
@@ -174,21 +183,23 @@ def test_another_order_of_the_legend_changes_nothing(make_map):
     path = make_map(prediction, "p.tif")
     plain = evaluate(path, make_map(truth, "t.tif"), erode=1, boundary=2)
     other = evaluate(path, make_map(table[truth], "s.tif", SHUFFLED), erode=1, boundary=2)
-    assert other == plain
+    assert (other.scores, other.notes) == (plain.scores, plain.notes)
     swapped = evaluate(make_map(table[prediction], "q.tif", SHUFFLED), make_map(truth, "t.tif"))
     assert swapped.scores["classes"] == evaluate(path, make_map(truth, "t.tif")).scores["classes"]
 
 
-@pytest.mark.parametrize("height", [1, 2, 5, 9])
-@pytest.mark.parametrize("large", [False, True])
-def test_joint_counts_are_those_of_a_loop(height, large):
-    random = np.random.default_rng(height)
-    top = [*range(15), 255] if not large else [0, 14, 15, 16, 254, 255]
-    truth, prediction = random.choice(top, (2, height, 7)).astype(np.uint8)
-    slow = np.zeros((256, 256), int)
-    for place in itertools.zip_longest(truth.flat, prediction.flat):
-        slow[place] += 1
-    assert (counting.joint_counts(truth, prediction) == slow).all()
+@pytest.mark.parametrize("distance", [1, 3, 5.5])
+def test_erosion_by_columns_is_that_of_the_whole(monkeypatch, distance):
+    truth = blocks(4, height=20, width=90)
+    monkeypatch.setattr(counting, "_COLUMNS", 16)
+    assert (counting._eroded(truth, distance) == eroded_slowly(truth, distance)).all()
+
+
+@pytest.mark.parametrize(("width", "halo"), [(20_000, 0), (20_000, 3), (20_000, 256), (10**6, 256)])
+def test_pieces_hold_few_pixels_beside_what_a_distance_needs(width, halo):
+    rows = counting._piece_rows(width, halo)
+    assert (rows + 2 * halo) * width <= max(counting._HELD, 3 * halo * width)
+    assert rows >= max(1, halo)
 
 
 # --- what is left out
@@ -337,20 +348,44 @@ def test_fields_that_are_not_there_are_refused(make_map, tmp_path):
     codes = make_map(np.zeros((8, 8), np.uint8), "p.tif")
     with pytest.raises(OptionError, match="got kind; name the field of the classes with --field"):
         evaluate(codes, path)
+    other = polygons(tmp_path / "w.gpkg", [box((0, 4), (0, 8))], Class=["land"])
+    with pytest.raises(OptionError, match="with --field; did you mean 'Class'?"):
+        evaluate(codes, other)
     with pytest.raises(OptionError, match="has no field 'colour', got kind"):
         evaluate(codes, path, field="colour")
+    with pytest.raises(OptionError, match="did you mean 'kind'?"):
+        evaluate(codes, path, field="KIND")
     path = polygons(tmp_path / "u.gpkg", [box((0, 4), (0, 8))], class_id=[300])
     with pytest.raises(LegendError, match="holds 300 in the field 'class_id'"):
         evaluate(codes, path)
     path = polygons(tmp_path / "v.gpkg", [shapely.LineString([(0, 0), (1, 1)])], class_id=[3])
     with pytest.raises(SceneError, match="expected points or polygons"):
         evaluate(codes, path)
-    with pytest.raises(GridMismatch, match="the map has no CRS"):
+    with pytest.raises(GridMismatch, match="the raster has no CRS; give the raster its place"):
         evaluate(
             make_map(np.zeros((8, 8), np.uint8), "q.tif", crs=None),
             tmp_path / "t.gpkg",
             field="kind",
         )
+
+
+def test_a_layer_is_chosen_by_name(make_map, tmp_path):
+    path = tmp_path / "t.gpkg"
+    codes = make_map(np.zeros((8, 8), np.uint8), "p.tif")
+    for layer, columns in (("first", (0, 4)), ("second", (0, 2))):
+        frame = geopandas.GeoDataFrame(
+            {"class": ["building"]}, geometry=[box(columns, (0, 8))], crs=32633
+        )
+        frame.to_file(path, layer=layer)
+    plain = evaluate(codes, path)
+    assert plain.scores["classes"]["building"]["pixels"] == 32
+    assert plain.notes[0] == f"{path} has 2 layers with geometries, 'first' was taken"
+    chosen = evaluate(codes, path, layer="second")
+    assert chosen.scores["classes"]["building"]["pixels"] == 16
+    assert not any("layers" in note for note in chosen.notes)
+    assert (plain.settings["layer"], chosen.settings["layer"]) == ("first", "second")
+    with pytest.raises(SceneError, match="no layer 'Second', got first, second; did you mean 's"):
+        evaluate(codes, path, layer="Second")
 
 
 # --- what is refused
@@ -397,8 +432,44 @@ def test_a_damaged_file_is_named(make_map, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("t.kml", r"a vector file of a kind that is not read, .*: ogr2ogr \S*t\.gpkg \S*t\.kml$"),
+        ("t.csv", r"is a table, expected a raster.*; convert it: .*t\.csv -oo X_POSSIBLE_NAMES"),
+        ("t.xlsx", r"is a table.*; save it as \.csv and convert it: ogr2ogr \S*gpkg \S*t\.csv -oo"),
+    ],
+)
+def test_truth_of_other_kinds_is_refused_with_the_remedy(make_map, tmp_path, name, message):
+    (tmp_path / name).write_text("x,y,class")
+    with pytest.raises(SceneError, match=message):
+        evaluate(make_map(blocks(0), "p.tif"), tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["p.gpkg", "p.GeoJSON", "p.csv", "p.kml"])
+def test_a_map_that_is_no_raster_is_refused(make_map, tmp_path, name):
+    with pytest.raises(SceneError, match="a class raster as the prediction; name the map first"):
+        evaluate(tmp_path / name, make_map(blocks(0), "t.tif"))
+
+
+def test_names_that_differ_in_case_are_two_classes_and_said_so(make_map):
+    truth, prediction = pair(11)
+    loud = Legend(tuple(LandClass(c.code, c.name.title(), c.colour) for c in LAND_COVER))
+    with pytest.raises(LegendError, match="no class in common.*the case of letters counts"):
+        evaluate(make_map(prediction, "p.tif"), make_map(truth, "t.tif", loud))
+    half = Legend((*LAND_COVER.classes[:4], loud.classes[4]))
+    result = evaluate(make_map(prediction, "p.tif"), make_map(truth, "t.tif", half))
+    assert result.notes[-1].startswith("'water' and 'Water' were taken for two classes")
+    assert result.scores["classes"]["water"]["recall"] == 0
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"ignore": ["Water"]}, "there is no class 'Water', .*; did you mean 'water'?"),
+        ({"classes": ["rode"]}, "did you mean 'road'?"),
+        ({"erode": 257}, "expected at most 256 pixels, got 257"),
+        ({"boundary": 300}, "expected at most 256 pixels, got 300"),
+        ({"layer": "a"}, "is a raster: layer cannot be used"),
         ({"ignore": ["fish"]}, "ignore: there is no class 'fish', expected building, land"),
         ({"classes": ["fish"]}, "classes: there is no class 'fish'"),
         ({"classes": ["land"], "ignore": ["land"]}, "land cannot be ignored and averaged over"),

@@ -249,3 +249,17 @@ def test_closed_scenes_cannot_be_read(make_scene):
         pass
     with pytest.raises(SceneError):
         scene.read(Window(0, 0, 8, 8))
+
+
+def test_an_incomplete_png_is_an_error_and_no_noise(tmp_path):
+    path = tmp_path / "scene.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 200, 300), np.uint8)
+    shape = {"count": 3, "height": 200, "width": 300, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="PNG", **shape) as target:
+        target.write(pixels)
+    whole = Window(0, 0, 300, 200)
+    with Scene(path) as scene:
+        assert np.array_equal(scene.read(whole)[0], pixels)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with Scene(path) as scene, pytest.raises(SceneError, match="damaged or incomplete"):
+        scene.read(whole)

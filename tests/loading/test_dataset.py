@@ -14,7 +14,9 @@ from rsseg.legend import NODATA, LandClass, Legend
 from rsseg.loading import Augmentation, Augmenter, WindowDataset, dataset
 
 LEGEND = Legend(tuple(LandClass(code, f"c{code}", (code,) * 3) for code in (9, 4, 200)))
-STRONG = Augmentation(flip=True, rotation=30, brightness=0.3, hue=0.1, gamma=1.5, blur=2)
+STRONG = Augmentation(
+    horizontal_flip=0.5, rotation=30, brightness=0.3, hue=0.1, gamma=1.5, blur=2, quarter_turns=True
+)
 fork = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -45,7 +47,7 @@ def _equal(one, other):
 
 def test_samples_are_the_windows_pixels_and_class_indices(catalogue):
     data = _dataset(catalogue, sampler=GridWindows(16, 16))
-    places = list(data.sampler.places([(50, 70), (40, 30)]))
+    places = list(data.sampler.over([(50, 70), (40, 30)]))
     assert len(data) == len(places)
     for sample, (number, window) in zip(data, places, strict=False):
         row = catalogue.scenes[number]
@@ -53,7 +55,7 @@ def test_samples_are_the_windows_pixels_and_class_indices(catalogue):
             pixels, codes = image.read(window=window), label.read(1, window=window)
             valid = image.dataset_mask(window=window) > 0
         expected = np.where(valid, LEGEND.indices[codes], NODATA)
-        assert sample["label"].dtype == torch.int64
+        assert sample["label"].dtype == torch.uint8
         assert torch.equal(sample["image"], torch.from_numpy(pixels))
         assert np.array_equal(sample["label"], expected)
 

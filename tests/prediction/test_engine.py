@@ -16,10 +16,11 @@ from torch import nn
 
 from rsseg import models
 from rsseg.bundle import Bundle, read_bundle
+from rsseg.caching import cache_folder
 from rsseg.errors import BundleError, MissingExtra, OptionError, OutputError
 from rsseg.prediction import PredictOptions, engine, predict
 from rsseg.prediction.engine import Placement, place
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, cache_folder, onnx_graph
+from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
 from rsseg.prediction.openvino_engine import OpenVINOEngine
 from rsseg.prediction.torch_engine import TorchEngine
 

@@ -10,7 +10,6 @@ from rsseg.training import read_recipe
 MINIMAL = {
     "title": "a test",
     "data": {
-        "catalogue": "catalogue.csv",
         "classes": [{"code": 3, "name": "a", "colour": [1, 2, 3]}],
         "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.5] * 3},
     },
@@ -65,13 +64,13 @@ def test_what_is_left_out_has_a_default(write):
     [
         ({"titles": "x"}, "unknown key titles; did you mean title"),
         ({"data__windows": 3}, r"unknown key data\.windows; did you mean window"),
-        ({"data__augment__flipp": 1}, r"unknown key data\.augment\.flipp; did you mean flip"),
+        ({"data__augment__gama": 1}, r"unknown key data\.augment\.gama; did you mean gamma"),
         ({"trainer__epoch": 3}, r"unknown key trainer\.epoch"),
         ({"model__weight": "x"}, r"unknown key model\.weight; did you mean weights"),
         ({"data__window": 0}, r"data\.window: .*greater than or equal to 1"),
         ({"data__augment": {"hue": 0.7}}, r"data\.augment: .*out of range"),
         ({"trainer__precision": "fp64"}, r"trainer\.precision"),
-        ({"trainer": {}}, r"trainer\.steps: Field required"),
+        ({"trainer": {}}, r"trainer: .*either 'steps' or 'epochs'"),
         ({"data__normalisation__scale": ["x"]}, r"data\.normalisation\.scale"),
     ],
 )
@@ -84,7 +83,7 @@ def test_wrong_keys_and_values_are_refused_by_name(write, change, message):
 def test_settings_change_single_values(write):
     settings = (
         "data.window=64",
-        "data.augment.flip=true",
+        "data.augment.quarter_turns=true",
         "data.scale=[0.5, 2]",
         "model.weights=null",
         "loss.options.warm_up=3",
@@ -92,7 +91,7 @@ def test_settings_change_single_values(write):
     )
     recipe = read_recipe(write(), settings)
     assert recipe.data.window == 64
-    assert recipe.data.augment.flip is True
+    assert recipe.data.augment.quarter_turns is True
     assert recipe.data.scale == (0.5, 2)
     assert recipe.model.weights is None
     assert recipe.loss.options == {"warm_up": 3}

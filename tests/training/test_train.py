@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 from rsseg import models
-from rsseg.data.catalogue import Catalogue, LabelledScene, write_catalogue
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.tables import write_catalogue
 from rsseg.errors import (
     BundleError,
     CatalogueError,
@@ -47,18 +48,18 @@ def recipe(make_scene, tmp_path):
         {
             "title": "a test",
             "data": {
-                "catalogue": tmp_path / "catalogue.csv",
+                "root": tmp_path,
                 "classes": CLASSES,
                 "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.25] * 3},
                 "window": 32,
                 "batch_size": 2,
                 "workers": 0,
-                "augment": {"flip": True},
+                "augment": {"horizontal_flip": 0.5, "quarter_turns": True},
                 "licence": "CC0-1.0",
             },
             "model": {"name": "mst-deeplabv3plus", "window": 32},
             "loss": {"name": "cl"},
-            "trainer": {"steps": 2, "validate_every": 2, "seed": 5},
+            "trainer": {"steps": 2, "validate_every": 2, "seeds": [5]},
         }
     )
 
@@ -107,7 +108,7 @@ def test_a_folder_with_a_run_is_refused_and_kept(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("sections", "error"),
     [
-        ({"data": {"catalogue": "nowhere.csv"}}, CatalogueError),
+        ({"data": {"root": "nowhere"}}, CatalogueError),
         ({"data": {"validation": "vall"}}, CatalogueError),
         ({"model": {"weights": "nowhere.safetensors"}}, BundleError),
     ],
@@ -130,7 +131,7 @@ def test_labels_on_another_grid_leave_no_run(recipe, make_scene, tmp_path):
 def test_the_seed_decides_the_weights(recipe, tmp_path):
     recipe = _with(recipe, trainer={"ema": 0.5})
     weights = [
-        load_file(str(train(_with(recipe, trainer={"seed": seed}), tmp_path / name).model))
+        load_file(str(train(_with(recipe, trainer={"seeds": [seed]}), tmp_path / name).model))
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
@@ -199,12 +200,12 @@ def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
         train(recipe, tmp_path / "none", resume=True)
     train(recipe, tmp_path / "run")
     with pytest.raises(RecipeError, match="another recipe"):
-        train(_with(recipe, trainer={"seed": 6}), tmp_path / "run", resume=True)
+        train(_with(recipe, trainer={"seeds": [6]}), tmp_path / "run", resume=True)
 
 
 def test_an_auxiliary_head_is_trained_too(recipe):
-    options = {"encoder": "resnet14t", "aux": True}
-    task = SegmentationTask(_with(recipe, model={"name": "fcn-resnet101", "options": options}))
+    model = {"name": "fcn-resnet101", "encoder": "resnet14t", "aux": True}
+    task = SegmentationTask(_with(recipe, model=model))
     task.log = lambda *arguments, **options: None
     batch = {
         "image": torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8),

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from rsseg.data.catalogue import read_catalogue
-from rsseg.data.datasets.dubai import VALIDATION_TILES, prepare
+from rsseg.data.datasets.dubai import VALIDATION_TILES, Dubai
+from rsseg.data.tables import read_catalogue
 from rsseg.errors import CatalogueError, LegendError
 from rsseg.geo.class_raster import read_legend
 from rsseg.legend import LAND_COVER, NODATA
@@ -61,7 +61,9 @@ def test_a_miniature_becomes_a_catalogue(tmp_path):
     for number, name in enumerate(names):
         _picture(source, name, _mask(number), paletted=number == 1)
     progress = []
-    catalogue = prepare(source, target, on_progress=lambda *done: progress.append(done))
+    catalogue = (
+        Dubai().prepare(source, target, on_progress=lambda *done: progress.append(done)).catalogue
+    )
 
     assert progress == [(1, 3), (2, 3), (3, 3)]
     assert read_catalogue(target / "catalogue.csv") == catalogue
@@ -98,7 +100,7 @@ def test_unknown_colours_are_refused_by_file(tmp_path):
     ) as mask:
         mask.write(pixels)
     with pytest.raises(LegendError, match=r"tile1_part_001\.png .*\(1, 2, 3\) at row 3, column 4"):
-        prepare(tmp_path, tmp_path / "target")
+        Dubai().prepare(tmp_path, tmp_path / "target")
     assert not (tmp_path / "target" / "catalogue.csv").exists()
 
 
@@ -106,30 +108,30 @@ def test_missing_masks_are_refused_by_file(tmp_path):
     _picture(tmp_path, "tile1_part_001", _mask())
     (tmp_path / "masks" / "tile1_part_001.png").unlink()
     with pytest.raises(CatalogueError, match=r"tile1_part_001\.jpg has no mask, expected .*\.png"):
-        prepare(tmp_path, tmp_path / "target")
+        Dubai().prepare(tmp_path, tmp_path / "target")
 
 
 def test_masks_of_another_size_are_refused(tmp_path):
     _picture(tmp_path, "tile1_part_001", _mask())
-    _picture(tmp_path, "tile1_part_002", _mask(height=29))
-    small = tmp_path / "masks" / "tile1_part_002.png"
+    _picture(tmp_path / "other", "tile1_part_001", _mask(height=29))
+    small = tmp_path / "other" / "masks" / "tile1_part_001.png"
     small.replace(tmp_path / "masks" / "tile1_part_001.png")
-    with pytest.raises(CatalogueError, match=r"tile1_part_001\.png is .*29"):
-        prepare(tmp_path, tmp_path / "target")
+    with pytest.raises(CatalogueError, match=r"tile1_part_001\.png has 29 x 41 pixels"):
+        Dubai().prepare(tmp_path, tmp_path / "target")
 
 
 def test_names_without_a_tile_and_other_folders_are_refused(tmp_path):
-    with pytest.raises(CatalogueError, match="not the Dubai dataset.*images/.*masks/.*download"):
-        prepare(tmp_path, tmp_path / "target")
+    with pytest.raises(CatalogueError, match="not the Dubai dataset.*images/.*masks/.*get it from"):
+        Dubai().prepare(tmp_path, tmp_path / "target")
     assert not (tmp_path / "target").exists()
     _picture(tmp_path, "holiday", _mask())
     with pytest.raises(CatalogueError, match=r"holiday\.jpg does not tell its tile"):
-        prepare(tmp_path, tmp_path / "target")
+        Dubai().prepare(tmp_path, tmp_path / "target")
 
 
 @pytest.mark.slow
 def test_the_real_dataset(real_data, tmp_path):
-    catalogue = prepare(real_data / "dubai_mbrsc", tmp_path)
+    catalogue = Dubai().prepare(real_data / "dubai_mbrsc", tmp_path).catalogue
     assert len(catalogue) == 54
     groups = {name: {s.group for s in catalogue.split(name)} for name in catalogue.splits}
     assert not groups["train"] & groups["val"]

@@ -1,0 +1,74 @@
+"""``rsseg split``: which rows of a catalogue train and which test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rsseg.errors import OptionError
+
+from . import helpers
+
+
+@click.command("split")
+@click.argument("catalogue")
+@click.option("--out", required=True, help="Catalogue to write, .csv or .gpkg.")
+@click.option(
+    "--shares",
+    default="train=0.8,val=0.2",
+    show_default=True,
+    help="Share of each split, summing to 1.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["group", "block", "crops"]),
+    default="group",
+    show_default=True,
+    help="Whole groups; square blocks of every scene with a gap between them; or overlapping crops"
+    " at random, which leak and only serve to repeat what was published so.",
+)
+@click.option("--size", type=click.IntRange(1), help="Side of blocks or crops, pixels.")
+@click.option("--gap", type=click.IntRange(0), help="Pixels left out between blocks.")
+@click.option("--stride", type=click.IntRange(1), help="Distance between crops, pixels.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, other splits.")
+@helpers.output_options
+def command(
+    catalogue: str,
+    out: str,
+    shares: str,
+    by: str,
+    size: int | None,
+    gap: int | None,
+    stride: int | None,
+    seed: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Split CATALOGUE anew, so that no pixel of a group or block is in two splits."""
+    from rsseg.data import read_catalogue, splits, write_catalogue
+
+    needed = {"group": (), "block": ("size", "gap"), "crops": ("size", "stride")}[by]
+    given = {"size": size, "gap": gap, "stride": stride}
+    for name, value in given.items():
+        if (value is not None) != (name in needed):
+            raise OptionError(f"--by {by} {'needs' if name in needed else 'has no'} --{name}")
+    tool: Any = {
+        "group": splits.by_group, "block": splits.by_block, "crops": splits.random_crops
+    }[by]  # fmt: skip
+    sizes = {name: given[name] for name in needed}
+    done = tool(read_catalogue(catalogue), _shares(shares), **sizes, seed=seed)
+    write_catalogue(out, done)
+    rows = {name: len(done.split(name)) for name in done.splits}
+    text = f"{out}: " + ", ".join(f"{count} {name}" for name, count in rows.items())
+    helpers.report(text, {"out": out, "rows": rows}, quiet=quiet, as_json=as_json)
+
+
+def _shares(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): float(value) for name, value in pairs}
+    except ValueError as error:
+        raise OptionError(
+            "--shares cannot be read", expected="train=0.8,val=0.2", got=f"'{text}'"
+        ) from error

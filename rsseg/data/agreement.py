@@ -1,0 +1,95 @@
+"""What the rows of a catalogue must agree on, if they are to be taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.errors import CatalogueError, LegendError
+from rsseg.geo.class_raster import read_legend
+from rsseg.geo.scene import Scene, open_raster
+from rsseg.legend import LandClass, Legend
+
+
+def common_legend(catalogue: Catalogue) -> Legend:
+    """The legend that all label rasters of a catalogue have.
+
+    Raises:
+        LegendError: If two differ, or all labels are polygons, which have none.
+    """
+    found: tuple[LabelledScene, Legend] | None = None
+    for row in catalogue:
+        if row.polygons:
+            continue
+        with open_raster(row.label) as label:
+            legend = read_legend(label)
+        if found is None:
+            found = row, legend
+        elif legend != found[1]:
+            raise LegendError(
+                f"{row.label} has other classes than {found[0].label}",
+                remedy="name the classes that all have, e.g. --classes 0:water,1:forest",
+            )
+    if found is None:
+        raise LegendError(
+            "polygons do not tell which classes there are",
+            remedy="name them in the order of the network's channels, e.g. --classes water,forest",
+        )
+    return found[1]
+
+
+def common_bands(
+    catalogue: Catalogue, bands: Sequence[int | str] | None
+) -> tuple[tuple[str, ...], np.dtype[Any]]:
+    """Names of the bands, and the pixel type, which all images share.
+
+    Args:
+        catalogue: Labelled scenes.
+        bands: Numbers or names; all bands but alpha if None, which then must have equal names.
+
+    Raises:
+        CatalogueError: If two images differ.
+        BandError: If a band is not there.
+        SceneError: If an image cannot be opened.
+    """
+    found: tuple[tuple[str, ...], np.dtype[Any]] | None = None
+    for row in catalogue:
+        with Scene(row.image, bands) as scene:
+            names = tuple(scene.band_names[band - 1] for band in scene.bands)
+            mine = names, scene.dtype
+        first = catalogue.scenes[0].image
+        if found is None:
+            found = mine
+        elif mine[1] != found[1]:
+            raise CatalogueError(
+                f"{row.image} holds {mine[1]} and {first} {found[1]}",
+                expected="one pixel type",
+                remedy="their values are not comparable: bring them to one scale and type first",
+            )
+        elif bands is None and names != found[0]:
+            raise CatalogueError(
+                f"{row.image} has the bands {', '.join(names)}",
+                expected=f"{', '.join(found[0])} as {first}",
+                remedy="choose bands that all have, e.g. --bands red,green,blue or --bands 1,2,3",
+            )
+    assert found is not None  # a catalogue has a scene
+    return found
+
+
+def parse_legend(classes: Sequence[str]) -> Legend:
+    """A legend from names, each ``NAME`` or ``CODE:NAME``; codes count on from the one before.
+
+    Raises:
+        LegendError: If a code is unusable, or a code or name comes twice.
+    """
+    found: list[LandClass] = []
+    for text in classes:
+        code, colon, name = text.partition(":")
+        if not colon or not code.strip().isdecimal():
+            code, name = str(found[-1].code + 1 if found else 0), text
+        number = int(code)
+        found.append(LandClass(number, name.strip(), (number % 256,) * 3))
+    return Legend(tuple(found))

@@ -1,0 +1,175 @@
+"""Which scenes, or parts of scenes, train and which test: the same on every machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+
+from rasterio.windows import Window
+
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.errors import OptionError
+from rsseg.geo.tiling import Tiling, shifted
+
+
+def by_group(catalogue: Catalogue, shares: Mapping[str, float], seed: int = 0) -> Catalogue:
+    """Whole groups to each split: no pixel of a tile, town or flight is in two of them.
+
+    Rows without a group are a group each.
+
+    Args:
+        catalogue: Labelled scenes; the splits they have are replaced.
+        shares: Share of the pixels by split, summing to 1.
+        seed: Another seed, other splits.
+
+    Raises:
+        OptionError: If a share is negative or they do not sum to 1.
+        SceneError: If a scene cannot be opened.
+    """
+    pixels: Counter[str] = Counter()
+    for scene in catalogue:
+        grid = scene.footprint()
+        pixels[_group(scene)] += grid.height * grid.width
+    splits = assign_splits(pixels, shares, seed)
+    return Catalogue(tuple(replace(scene, split=splits[_group(scene)]) for scene in catalogue))
+
+
+def by_block(
+    catalogue: Catalogue, shares: Mapping[str, float], *, size: int, gap: int, seed: int = 0
+) -> Catalogue:
+    """Square blocks of every scene to each split, with a gap between all of them.
+
+    Pixels that are near are alike, so a test next to training pixels flatters. Each block is a row
+    of its own, with a ``window``; samples do not leave it.
+
+    Args:
+        catalogue: Labelled scenes; the splits they have are replaced.
+        shares: Share of the blocks by split, summing to 1.
+        size: Side of the blocks with their gap, pixels; what is left over at the lower and right
+            edge joins the blocks there.
+        gap: Pixels left out between any two blocks.
+        seed: Another seed, other splits.
+
+    Raises:
+        OptionError: If the gap leaves nothing of a block, or the shares are wrong.
+        SceneError: If a scene cannot be opened.
+    """
+    if not 0 <= gap < size:
+        raise OptionError("blocks need a size larger than their gap", got=f"{size} and {gap}")
+    rows = []
+    for scene in catalogue:
+        grid = scene.footprint()
+        for top, bottom in _spans(grid.height, size, gap):
+            for left, right in _spans(grid.width, size, gap):
+                rows.append(_part(scene, Window(left, top, right - left, bottom - top)))
+    return _assigned(rows, shares, seed)
+
+
+def random_crops(
+    catalogue: Catalogue, shares: Mapping[str, float], *, size: int, stride: int, seed: int = 0
+) -> Catalogue:
+    """Crops at random to each split, overlapping ones too: this leaks, and flatters.
+
+    For repeating what has been published with such splits (Wang et al. 2024 split augmented crops
+    of the same tiles); compare nothing else with it.
+
+    Args:
+        catalogue: Labelled scenes; the splits they have are replaced.
+        shares: Share of the crops by split, summing to 1.
+        size: Side of the crops, pixels.
+        stride: Distance between crops; below ``size`` they share pixels.
+        seed: Another seed, other splits.
+
+    Raises:
+        OptionError: If the stride leaves gaps, a scene is smaller than a crop, or the shares are
+            wrong.
+        SceneError: If a scene cannot be opened.
+    """
+    rows = []
+    for scene in catalogue:
+        grid = scene.footprint()
+        if min(grid.height, grid.width) < size:
+            raise OptionError(
+                f"{scene.image} has {grid.width} x {grid.height} pixels",
+                expected=f"at least {size} x {size}",
+            )
+        tiling = Tiling(grid.height, grid.width, size, stride)
+        rows += [_part(scene, tiling.window(r, c)) for r in tiling.rows for c in tiling.columns]
+    return _assigned(rows, shares, seed)
+
+
+def assign_splits(
+    groups: Iterable[str] | Mapping[str, int], shares: Mapping[str, float], seed: int = 0
+) -> dict[str, str]:
+    """A split for each group, whole groups only.
+
+    Groups are taken in the order of a hash of their name and of the seed; each goes to the split
+    that lacks most of its share. So no split gets more than its share by a whole group, and none
+    with a share stays empty while there are as many groups as splits.
+
+    Args:
+        groups: Group of each picture, in any order; or its weight by group.
+        shares: Share of the pictures by split, summing to 1; ties go to the one named first.
+        seed: Another seed, other splits.
+
+    Returns:
+        Split by group.
+
+    Raises:
+        OptionError: If a share is negative or they do not sum to 1.
+    """
+    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-9:
+        given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
+        raise OptionError("shares of splits must be 0 or more and sum to 1", got=given)
+    sizes = Counter(groups)
+    lacking = {split: share * sum(sizes.values()) for split, share in shares.items() if share}
+    splits: dict[str, str] = {}
+    for group in sorted(sizes, key=lambda name: _rank(name, seed)):
+        split = max(lacking, key=lambda name: lacking[name])
+        splits[group] = split
+        lacking[split] -= sizes[group]
+    _fill_empty(splits, list(lacking), sizes)
+    return splits
+
+
+def _group(scene: LabelledScene) -> str:
+    return scene.group or str(scene.image)
+
+
+def _spans(length: int, size: int, gap: int) -> list[tuple[int, int]]:
+    """First and last pixel (excluded) of the blocks along a side; gaps are between blocks only."""
+    count = max(1, length // size)
+    starts = [block * size for block in range(count)]
+    ends = [*starts[1:], length]
+    return [
+        (start + (gap - gap // 2 if block else 0), end - (gap // 2 if block < count - 1 else 0))
+        for block, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def _part(scene: LabelledScene, window: Window) -> LabelledScene:
+    return replace(scene, window=shifted(window, scene.window) if scene.window else window)
+
+
+def _assigned(rows: list[LabelledScene], shares: Mapping[str, float], seed: int) -> Catalogue:
+    """Rows to splits, each by itself."""
+    names = [f"{row.image} {row.window}" for row in rows]
+    splits = assign_splits(names, shares, seed)
+    return Catalogue(
+        tuple(replace(row, split=splits[name]) for row, name in zip(rows, names, strict=True))
+    )
+
+
+def _rank(group: str, seed: int) -> str:
+    return sha256(f"{seed} {group}".encode()).hexdigest()
+
+
+def _fill_empty(splits: dict[str, str], wanted: list[str], sizes: Mapping[str, int]) -> None:
+    """Give each empty split the smallest group of a split that has several."""
+    for empty in wanted:
+        held = Counter(splits.values())
+        spare = [group for group, split in splits.items() if held[split] > 1]
+        if empty not in held and spare:
+            splits[min(spare, key=lambda group: sizes[group])] = empty

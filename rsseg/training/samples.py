@@ -1,0 +1,86 @@
+"""The batches of a run: training windows in their order, and what is validated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from rsseg.data.balanced import BalancedWindows
+from rsseg.data.catalogue import Catalogue
+from rsseg.data.label_index import index_labels
+from rsseg.data.samplers import GridWindows, RandomWindows, Sampler
+from rsseg.loading import Augmenter, WindowDataset, batches
+from rsseg.loading.dataset import LabelTransform
+from rsseg.training.recipe import Recipe
+
+
+def training_windows(
+    recipe: Recipe, catalogue: Catalogue, seed: int, label_transform: LabelTransform | None
+) -> WindowDataset:
+    """The samples of a whole run as one epoch, so that each step has its own windows."""
+    data, trainer = recipe.data, recipe.trainer
+    assert trainer.steps is not None
+    count = trainer.steps * recipe.optimiser.accumulate * data.batch_size * trainer.devices
+    names = [str(band) for band in data.bands]
+    return WindowDataset(
+        catalogue,
+        _sampler(recipe, catalogue, count, seed),
+        legend=recipe.legend,
+        bands=data.bands,
+        fill=recipe.normalisation.raw_mean,
+        gsd=data.read_gsd,
+        transform=Augmenter(
+            data.augment,
+            bands=names,
+            scale=recipe.normalisation.scale,
+            fill=recipe.normalisation.raw_mean,
+            classes=recipe.legend.names,
+        ),
+        seed=seed,
+        label_transform=label_transform,
+        label_stride=data.label_stride,
+    )
+
+
+def training_batches(
+    recipe: Recipe, windows: WindowDataset, done: int, shard: tuple[int, int]
+) -> DataLoader[Any]:
+    """Batches of one process of a run, from a step on."""
+    samples = done * recipe.optimiser.accumulate * recipe.data.batch_size
+    return batches(
+        windows,
+        recipe.data.batch_size,
+        workers=recipe.data.workers,
+        first=samples,
+        shard=shard,
+    )
+
+
+def validation_windows(recipe: Recipe, catalogue: Catalogue) -> WindowDataset:
+    """Every validation window once, side by side, at the window size of prediction."""
+    return WindowDataset(
+        catalogue,
+        GridWindows(recipe.window, recipe.window),
+        legend=recipe.legend,
+        bands=recipe.data.bands,
+        fill=recipe.normalisation.raw_mean,
+        gsd=recipe.data.read_gsd,
+        label_stride=recipe.data.label_stride,
+    )
+
+
+def _sampler(recipe: Recipe, catalogue: Catalogue, count: int, seed: int) -> Sampler:
+    data = recipe.data
+    if data.balance is None:
+        return RandomWindows(data.window, count, seed, data.scale, data.aspect, data.label_stride)
+    return BalancedWindows(
+        data.window,
+        count,
+        seed,
+        data.scale,
+        data.aspect,
+        data.label_stride,
+        index=index_labels(catalogue, recipe.legend, label_stride=data.label_stride),
+        shares=None if data.balance == "equal" else data.balance,
+    )

@@ -1,0 +1,81 @@
+"""A recipe with all that its data tell: classes, normalisation, class weights, steps."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from rsseg.data.agreement import common_legend
+from rsseg.data.catalogue import Catalogue
+from rsseg.data.counting import catalogue_statistics
+from rsseg.data.statistics import Statistics
+from rsseg.errors import RecipeError
+from rsseg.training.recipe import Recipe
+
+_IMAGENET = {
+    "scale": (255.0, 255.0, 255.0),
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
+
+
+def settled(recipe: Recipe, training: Catalogue) -> Recipe:
+    """The recipe with numbers in place of what it leaves to the training split.
+
+    Args:
+        recipe: As written.
+        training: Labelled scenes to train on.
+
+    Raises:
+        RecipeError: If a class has no pixel to weigh it by.
+        LegendError: If labels do not agree in their classes.
+        CatalogueError: If images differ in pixel type.
+        SceneError: If a file cannot be read.
+    """
+    facts = _Facts(recipe, training)
+    values = recipe.model_dump()
+    data, loss, trainer = values["data"], values["loss"], values["trainer"]
+    data["classes"] = data["classes"] or facts.legend.to_json()
+    if data["normalisation"] == "imagenet":
+        data["normalisation"] = _IMAGENET
+    elif data["normalisation"] == "train":
+        data["normalisation"] = facts.statistics.normalisation
+    if loss["class_weights"] is not None:
+        weights = facts.statistics.class_weights
+        if not all(weights):
+            lacking = [n for n, w in zip(facts.legend.names, weights, strict=True) if not w]
+            raise RecipeError(
+                f"no pixel of {', '.join(lacking)} tells a median-frequency weight",
+                remedy="leave that class out, or give loss.options.class_weights in numbers",
+            )
+        loss["options"]["class_weights"] = list(weights)
+        loss["class_weights"] = None
+    if trainer["steps"] is None:
+        trainer["steps"] = trainer["epochs"] * facts.steps_of_an_epoch
+        trainer["epochs"] = None
+    return Recipe.model_validate(values)
+
+
+class _Facts:
+    """What the training split tells, worked out when it is asked for."""
+
+    def __init__(self, recipe: Recipe, training: Catalogue) -> None:
+        self._recipe, self._training = recipe, training
+        self.legend = common_legend(training) if recipe.data.classes is None else recipe.legend
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        data = self._recipe.data
+        return catalogue_statistics(
+            self._training,
+            bands=data.bands,
+            legend=self.legend,
+            label_stride=data.label_stride,
+        )
+
+    @cached_property
+    def steps_of_an_epoch(self) -> int:
+        data, trainer = self._recipe.data, self._recipe.trainer
+        grids = [scene.footprint() for scene in self._training]
+        windows = sum(-(-g.height // data.window) * -(-g.width // data.window) for g in grids)
+        batch = data.batch_size * trainer.devices * self._recipe.optimiser.accumulate
+        return max(1, -(-windows // batch))

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.samplers import GridWindows, RandomWindows
+from rsseg.errors import OptionError, SceneError
+from rsseg.legend import Legend
+from rsseg.loading import Epochs, WindowDataset, batches
+
+LEGEND = Legend.of({"a": (1, 1, 1), "b": (2, 2, 2)})
+fork = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def scenes(make_scene):
+    rows = []
+    for number in range(2):
+        image = make_scene(f"{number}.tif", height=60, width=50, seed=number)
+        codes = np.random.default_rng(number).integers(0, 2, (1, 60, 50), np.uint8)
+        label = make_scene(f"{number}_label.tif", pixels=codes)
+        rows.append(LabelledScene(image, label, "train", ""))
+    return Catalogue(tuple(rows))
+
+
+def images(loader):
+    return [batch["image"] for batch in loader]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(map(torch.equal, one, other))
+
+
+@fork
+def test_epochs_differ_and_are_the_same_for_any_number_of_workers(scenes):
+    data = WindowDataset(scenes, RandomWindows(8, 7, 5, (0.5, 2)), legend=LEGEND)
+    epochs = {}
+    for workers in (0, 1, 2):
+        loader = batches(data, 3, workers=workers)
+        epochs[workers] = [images(loader) for _ in range(3)]
+        assert len(loader) == len(epochs[workers][0]) == 3
+    for number in range(3):
+        assert same(epochs[0][number], epochs[1][number])
+        assert same(epochs[0][number], epochs[2][number])
+    assert not same(epochs[0][0], epochs[0][1])
+    assert not same(epochs[0][1], epochs[0][2])
+
+
+def test_a_run_goes_on_where_it_was(scenes):
+    data = WindowDataset(scenes, RandomWindows(8, 6, 5), legend=LEGEND)
+    loader = batches(data, 2)
+    run = [*images(loader), *images(loader)]
+    rest = batches(data, 2, first=4)
+    assert same([*images(rest), *images(rest)], run[2:])
+
+
+def test_epochs_by_hand():
+    epochs = Epochs(4, first=6)
+    assert [list(epochs), list(epochs), len(epochs)] == [[6, 7], [8, 9, 10, 11], 4]
+
+
+def test_scenes_are_read_at_one_ground_sample_distance(make_scene):
+    """Squares of 4 x 4 m, pictured at 0.5 and at 1 m, look alike at 0.5 m."""
+    from affine import Affine
+
+    rows = []
+    for number, (side, metres) in enumerate([(64, 0.5), (32, 1.0)]):
+        squares = np.indices((side, side)) // round(4 / metres)
+        pixels = (squares.sum(axis=0) % 2 * 200).astype(np.uint8)
+        transform = Affine(metres, 0, 400_000, 0, -metres, 5_000_000)
+        image = make_scene(f"{number}.tif", pixels=pixels[None], transform=transform)
+        label = make_scene(
+            f"{number}_l.tif", pixels=(pixels[None] > 0).astype(np.uint8), transform=transform
+        )
+        rows.append(LabelledScene(image, label, "train", ""))
+    data = WindowDataset(Catalogue(tuple(rows)), GridWindows(64, 64), legend=LEGEND, gsd=0.5)
+    fine, coarse = data
+    assert torch.equal(fine["label"], coarse["label"])
+    assert (fine["image"].float() - coarse["image"].float()).abs().mean() < 25
+    plain = WindowDataset(Catalogue(tuple(rows)), GridWindows(32, 32), legend=LEGEND)
+    assert len(plain) == 5
+
+
+def test_where_no_distance_is_known_none_can_be_asked_for(make_scene):
+    image, label = (make_scene(f"{n}.tif", bands=1, crs=None) for n in ("i", "l"))
+    rows = Catalogue((LabelledScene(image, label, "train", ""),))
+    with pytest.raises(SceneError, match=r"distance of .*i\.tif is not known"):
+        WindowDataset(rows, GridWindows(8, 8), legend=LEGEND, gsd=1.0)
+
+
+def test_labels_may_be_coarser_than_their_scene(make_scene):
+    from affine import Affine
+
+    image = make_scene("image.tif", height=40, width=60)
+    codes = np.random.default_rng(0).integers(0, 2, (1, 20, 30), np.uint8)
+    coarse = Affine(1, 0, 400_000, 0, -1, 5_000_000)
+    label = make_scene("label.tif", pixels=codes, transform=coarse)
+    rows = Catalogue((LabelledScene(image, label, "train", ""),))
+    sampler = RandomWindows(16, 20, 1, step=2)
+    data = WindowDataset(rows, sampler, legend=LEGEND, label_stride=2)
+    for (_, window), sample in zip(data.places, data, strict=True):
+        row, column = window.row_off // 2, window.col_off // 2
+        assert sample["image"].shape == (3, 16, 16)
+        assert np.array_equal(sample["label"], codes[0, row : row + 8, column : column + 8])
+    with pytest.raises(OptionError, match="15 pixels cannot have labels of stride 2"):
+        WindowDataset(rows, RandomWindows(15, 1), legend=LEGEND, label_stride=2)
+
+
+@fork
+def test_polygons_and_parts_of_scenes(make_scene, tmp_path):
+    import geopandas
+    import shapely
+    from rasterio.windows import Window
+
+    image = make_scene("image.tif", height=40, width=60)
+    corner = shapely.box(400_010, 4_999_990, 400_020, 5_000_000)  # columns 20-40, rows 0-20
+    frame = geopandas.GeoDataFrame({"class": ["b", "b"]}, geometry=[corner, None], crs="EPSG:32633")
+    frame.to_file(tmp_path / "label.gpkg")
+    rows = Catalogue(
+        tuple(
+            LabelledScene(image, tmp_path / "label.gpkg", "train", "", None, None, "a", window)
+            for window in (Window(0, 0, 30, 40), Window(30, 0, 30, 40))
+        )
+    )
+    data = WindowDataset(rows, GridWindows(32, 32), legend=LEGEND)
+    assert len(data.notes) == 2
+    assert "1 feature without geometry" in data.notes[0]
+    left = data[0]["label"]
+    assert (left[:, 30:] == 255).all()  # beyond the part, though the image goes on
+    assert (left[:20, 20:30] == 1).all()
+    assert (left[20:, :30] == 0).all()
+    assert torch.equal(data[2]["image"][:, :, 29], data[2]["image"][:, :, 29])
+    pixels = WindowDataset(rows, GridWindows(30, 30), legend=LEGEND)
+    import rasterio
+
+    with rasterio.open(image) as source:
+        expected = source.read(window=Window(30, 0, 30, 30))
+    assert np.array_equal(pixels[2]["image"], expected)
+    shared = [batch["label"] for batch in batches(data, 1, workers=1)]
+    assert same(shared, [sample["label"][None] for sample in data])
