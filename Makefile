@@ -34,6 +34,7 @@ lint: $(VENV)/dev
 bench: $(VENV)/test
 	$(BIN)/python benchmarks/embedded_model.py
 	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/model_table.py
 	$(BIN)/python benchmarks/models.py

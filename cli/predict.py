@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,24 @@ from . import helpers
     show_default=True,
     help="auto takes bf16 where the device computes in it.",
 )
+@click.option("--confidence", help="Also write how sure the class of each pixel is to this .tif.")
+@click.option(
+    "--confidence-kind",
+    type=click.Choice(["top1", "margin"]),
+    default="top1",
+    show_default=True,
+    help="Probability of the class, or by how much it is above the next.",
+)
+@click.option("--min-confidence", type=float, default=0.0, help="Less sure pixels become nodata.")
+@click.option("--probabilities", help="Also write the probability of each class to this .tif.")
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "flip", "d4"]),
+    default="none",
+    show_default=True,
+    help="Average over 4 mirrored or all 8 positions of each window; takes as many times longer.",
+)
+@click.option("--stretch", help="Percentiles that count as black and full brightness: p2,p98.")
 @click.option("--batch-size", type=int, help="Windows per engine call; those of one forward pass.")
 @click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
@@ -94,15 +113,26 @@ def command(
     helpers.report(text, data, quiet=quiet, as_json=as_json)
 
 
-def _options(bands: str | None, overlap: str | None, memory: str | None, **rest: Any) -> Any:
+def _options(
+    bands: str | None,
+    overlap: str | None,
+    memory: str | None,
+    stretch: str | None,
+    confidence: str | None,
+    probabilities: str | None,
+    **rest: Any,
+) -> Any:
     """The text of the command line as `PredictOptions`."""
     from rsseg.prediction import PredictOptions
-    from rsseg.prediction.options import parse_bands, parse_bytes, parse_overlap
+    from rsseg.prediction.options import parse_bands, parse_bytes, parse_overlap, parse_stretch
 
     return PredictOptions(
         bands=None if bands is None else parse_bands(bands),
         overlap=None if overlap is None else parse_overlap(overlap),
         memory=None if memory is None else parse_bytes(memory),
+        stretch=None if stretch is None else parse_stretch(stretch),
+        confidence=None if confidence is None else Path(confidence),
+        probabilities=None if probabilities is None else Path(probabilities),
         **rest,
     )
 
@@ -110,7 +140,7 @@ def _options(bands: str | None, overlap: str | None, memory: str | None, **rest:
 def _require_polygons(scene: str, polygons: str, *, overwrite: bool) -> None:
     """Refuse at once what could not be vectorised after the whole prediction."""
     from rsseg.geo.grid import Grid
-    from rsseg.geo.scene import open_raster
+    from rsseg.geo.opening import open_raster
     from rsseg.vectorise import require_writable
     from rsseg.vectorise.measure import Measure
 

@@ -31,6 +31,7 @@ from . import helpers
 @click.option("--size", type=click.IntRange(1), help="Side of blocks or crops, pixels.")
 @click.option("--gap", type=click.IntRange(0), help="Pixels left out between blocks.")
 @click.option("--stride", type=click.IntRange(1), help="Distance between crops, pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace --out if it is there.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, other splits.")
 @helpers.output_options
 def command(
@@ -41,13 +42,16 @@ def command(
     size: int | None,
     gap: int | None,
     stride: int | None,
+    overwrite: bool,
     seed: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Split CATALOGUE anew, so that no pixel of a group or block is in two splits."""
     from rsseg.data import read_catalogue, splits, write_catalogue
+    from rsseg.data.tables import require_output
 
+    require_output(out, catalogue, overwrite=overwrite)
     needed = {"group": (), "block": ("size", "gap"), "crops": ("size", "stride")}[by]
     given = {"size": size, "gap": gap, "stride": stride}
     for name, value in given.items():

@@ -79,8 +79,8 @@ def command(
         raise click.UsageError("--out goes with --drop-black or --drop-dominant")
     from rsseg.data.agreement import parse_legend
     from rsseg.data.counting import catalogue_statistics
-    from rsseg.data.statistics import require_output, without
-    from rsseg.data.tables import read_catalogue, write_catalogue
+    from rsseg.data.statistics import without
+    from rsseg.data.tables import read_catalogue, require_output, write_catalogue
 
     whole = read_catalogue(catalogue)
     if out:

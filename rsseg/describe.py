@@ -12,7 +12,8 @@ from rsseg.bundle import read_bundle
 from rsseg.errors import SceneError
 from rsseg.geo.class_raster import count_codes, is_class_raster, read_legend
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import Scene, open_raster
+from rsseg.geo.opening import open_raster
+from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA
 
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("rsseg",)),  # the version
     (0, ("rsseg.errors",)),
-    (0, ("rsseg.caching", "rsseg.cards", "rsseg.legend", "rsseg.normalise", "rsseg.replacing")),
+    (0, ("rsseg.caching", "rsseg.cards", "rsseg.legend", "rsseg.locking")),
+    (0, ("rsseg.normalise", "rsseg.replacing")),
     (0, ("rsseg.catalog", "rsseg.metrics", "rsseg.affinity")),
     (1, ("rsseg.geo", "rsseg.bundle")),
     (1, ("rsseg.data",)),
@@ -46,7 +47,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "geopandas": (*GROUND, "rsseg.loading.torchgeo_adapter"),
     "pyogrio": GROUND,
     "pyproj": GROUND,
-    "matplotlib": ("rsseg.evaluate", "rsseg.training.record"),
+    "matplotlib": ("rsseg.evaluate", "rsseg.training"),
     "torch": (*NETWORKS, "rsseg.export", "rsseg.prediction.torch_engine"),
     "torchvision": ("rsseg.loading", "rsseg.models.pretrained"),
     "torchgeo": ("rsseg.loading.torchgeo_adapter",),
@@ -259,7 +260,7 @@ def test_commands_load_nothing_but_click() -> None:
 
 
 def test_commands_share_helpers_and_nothing_else() -> None:
-    """But for a group, which has the modules named after it: ``prepare`` and ``prepare_gaofen1``."""
+    """But for a group, which has modules named after it: ``prepare`` and ``prepare_gaofen1``."""
     for each in FOUND:
         if each.module.startswith("rsseg_cli.") and each.module != "rsseg_cli.main":
             own = each.target == "rsseg_cli.helpers" or each.target.startswith(f"{each.module}_")

@@ -10,7 +10,8 @@ import numpy as np
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.errors import CatalogueError, LegendError
 from rsseg.geo.class_raster import read_legend
-from rsseg.geo.scene import Scene, open_raster
+from rsseg.geo.opening import open_raster
+from rsseg.geo.scene import Scene
 from rsseg.legend import LandClass, Legend
 
 

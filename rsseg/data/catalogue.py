@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from rsseg.errors import CatalogueError, GridMismatch
 from rsseg.geo.features import is_vector
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 
 
 @dataclass(frozen=True)

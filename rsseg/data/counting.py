@@ -18,7 +18,8 @@ from rsseg.data.catalogue import Catalogue
 from rsseg.data.labels import Labels, open_labels
 from rsseg.data.statistics import ImageStatistics, Statistics
 from rsseg.errors import CatalogueError, LegendError
-from rsseg.geo.scene import Scene, gdal_cache
+from rsseg.geo.opening import gdal_cache
+from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA, Legend
 
 _STRIP_BYTES = 1 << 24

@@ -18,7 +18,7 @@ from rsseg.data.catalogue import LabelledScene
 from rsseg.errors import LegendError, OptionError, SceneError
 from rsseg.geo.features import Features, PolygonRaster, read_features
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster, reading
+from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.tiling import inner_part, shifted
 from rsseg.legend import NODATA, Legend
 
@@ -61,6 +61,7 @@ class LabelRaster(Labels):
         legend: Codes and their indices.
         part: The part of the scene that is read, in its pixels; all of it if None.
         stride: Pixels of the scene along a side of a pixel of the raster.
+        scattered: Whether windows are read here and there, see `open_raster`.
 
     Raises:
         SceneError: If it cannot be opened.
@@ -68,10 +69,16 @@ class LabelRaster(Labels):
     """
 
     def __init__(
-        self, path: str | Path, legend: Legend, part: Window | None = None, stride: int = 1
+        self,
+        path: str | Path,
+        legend: Legend,
+        part: Window | None = None,
+        stride: int = 1,
+        *,
+        scattered: bool = False,
     ) -> None:
         self.path, self._stride = str(path), stride
-        self._dataset = open_raster(path)
+        self._dataset = open_raster(path, scattered=scattered)
         if self._dataset.count != 1:
             bands = self._dataset.count
             self._dataset.close()

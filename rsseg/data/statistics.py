@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from rsseg.data.band_statistics import BandStatistics
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.errors import LegendError, OptionError, OutputError
+from rsseg.errors import LegendError
 from rsseg.legend import Legend
 
 
@@ -149,21 +148,3 @@ def without(catalogue: Catalogue, dropped: Iterable[LabelledScene]) -> Catalogue
     """
     gone = {(row.image, str(row.window)) for row in dropped}
     return Catalogue(tuple(row for row in catalogue if (row.image, str(row.window)) not in gone))
-
-
-def require_output(out: str | Path, source: str | Path, *, overwrite: bool = False) -> None:
-    """Check before any work that a filtered catalogue can be written.
-
-    Raises:
-        OptionError: If it would replace the catalogue it is made from, or is no CSV or GeoPackage.
-        OutputError: If it is there already, or its folder is not.
-    """
-    out = Path(out)
-    if out.suffix.lower() not in (".csv", ".gpkg"):
-        raise OptionError(f"{out} cannot be written", expected="a name ending in .csv or .gpkg")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
-    if out.exists() and out.samefile(source):
-        raise OptionError(f"{out} would replace its own input", remedy="choose another name")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")

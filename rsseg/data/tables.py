@@ -14,7 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.errors import CatalogueError, OutputError
+from rsseg.errors import CatalogueError, OptionError, OutputError
 from rsseg.replacing import replacing
 
 COLUMNS = ("image", "label", "split", "group")
@@ -66,6 +66,24 @@ def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
                     writer.writerows([row[name] for name in names] for row in rows)
     except (OSError, DataSourceError) as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
+
+
+def require_output(out: str | Path, source: str | Path, *, overwrite: bool = False) -> None:
+    """Check before any work that a new catalogue can be written.
+
+    Raises:
+        OptionError: If it would replace the catalogue it is made from, or is no CSV or GeoPackage.
+        OutputError: If it is there already, or its folder is not.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in (".csv", ".gpkg"):
+        raise OptionError(f"{out} cannot be written", expected="a name ending in .csv or .gpkg")
+    if not out.parent.is_dir():
+        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
+    if out.exists() and out.samefile(source):
+        raise OptionError(f"{out} would replace its own input", remedy="choose another name")
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")
 
 
 def _csv(path: Path) -> Iterable[tuple[str, dict[str, str]]]:

@@ -43,7 +43,7 @@ def writing_errors(out: str | Path, grid: Grid) -> Iterator[Callable[[int, Codes
 
         def take(start: int, verdict: Codes) -> None:
             path = Path(name) / f"{start}.tif"
-            write_strip(path, verdict)
+            write_strip(path, verdict[None])
             strips.append(Strip(path, start, start + len(verdict)))
             for code in (RIGHT, WRONG):
                 counts[code] += np.count_nonzero(verdict == code)

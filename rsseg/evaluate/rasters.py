@@ -16,7 +16,7 @@ from rsseg.errors import GridMismatch, LegendError, SceneError
 from rsseg.evaluate.matching import Labels
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.legend import NODATA
 
 

@@ -21,7 +21,7 @@ from rsseg.evaluate.points import estimates, sample
 from rsseg.evaluate.rasters import CodeRaster, require_same_grid
 from rsseg.evaluate.rules import Rules
 from rsseg.geo.features import is_vector, looks_like_vector
-from rsseg.geo.scene import gdal_cache
+from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
 from rsseg.metrics import BoundaryCounts, ConfusionMatrix
 

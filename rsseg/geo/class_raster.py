@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 
 from rsseg.errors import LegendError, OutputError
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.geo.writing import writing
 from rsseg.legend import NODATA, LandClass, Legend
 

@@ -51,6 +51,15 @@ def sidecars(raster: str | Path) -> tuple[Path, Path]:
     return raster.with_name(raster.name + ".aux.xml"), raster.with_suffix(".qml")
 
 
+def is_plain_style(path: Path) -> bool:
+    """Whether a ``.qml`` is one that `write_sidecars` wrote, and not one saved from QGIS."""
+    try:
+        root = xml.parse(path).getroot()
+    except (OSError, xml.ParseError):
+        return False
+    return [child.tag for child in root] == ["pipe"]
+
+
 def _auxiliary(legend: Legend, counts: Mapping[int, int]) -> xml.Element:
     root = xml.Element("PAMDataset")
     band = xml.SubElement(root, "PAMRasterBand", band="1")

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from rsseg.errors import BandError, SceneError
 from rsseg.geo.grid import Grid
+from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.quiet import quietly
 from rsseg.geo.tiling import inner_part, shifted
 
-_STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": False}  # works when given at opening and at reading
 _COLOUR_NAMES = {
     ColorInterp.red: "red",
     ColorInterp.green: "green",
@@ -40,6 +39,7 @@ class Scene:
             bands but alpha if None.
         part: The part of the raster that is the scene, in whole pixels inside it; all of it if
             None. Windows are counted from its corner, and nothing beyond it is read.
+        scattered: Whether windows are read here and there, see `open_raster`.
 
     Raises:
         SceneError: If the raster cannot be opened or has a pixel type networks cannot take.
@@ -51,9 +51,11 @@ class Scene:
         path: str | Path,
         bands: Sequence[int | str] | None = None,
         part: Window | None = None,
+        *,
+        scattered: bool = False,
     ) -> None:
         self.path = str(path)
-        self._dataset = open_raster(path)
+        self._dataset = open_raster(path, scattered=scattered)
         try:
             self._part = part
             self.grid = (
@@ -142,6 +144,17 @@ class Scene:
             valid = np.pad(valid, part.pads, constant_values=False)
         return pixels, valid
 
+    def overview(self, longest: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Pixels and validity of the whole scene, its longer side at most so many pixels.
+
+        Raises:
+            SceneError: If the file is damaged or no longer there.
+        """
+        height, width = self.grid.height, self.grid.width
+        shrunk = max(1.0, max(height, width) / longest)
+        shape = max(1, round(height / shrunk)), max(1, round(width / shrunk))
+        return self.read(Window(0, 0, width, height), shape)
+
     def valid(self, window: Window) -> npt.NDArray[np.bool_]:
         """True where the scene is valid, ``(h, w)``, False beyond it.
 
@@ -170,42 +183,6 @@ class Scene:
         if self.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(axis=0)
         return np.asarray(valid)
-
-
-def open_raster(path: str | Path) -> DatasetReader:
-    """Open a raster for reading, without the warning that it has no place on the ground.
-
-    Raises:
-        SceneError: If there is no such file or GDAL cannot read it.
-    """
-    try:
-        # within an Env GDAL's own messages go to Python's logging
-        with quietly(), rasterio.Env(**_STRICT):
-            return rasterio.open(path)
-    except RasterioIOError as error:
-        local = "://" not in str(path) and not str(path).startswith("/vsi")
-        if local and not Path(path).exists():
-            raise SceneError(f"there is no file {path}") from error
-        raise SceneError(
-            f"{path} cannot be opened as a raster", expected="a GeoTIFF or another GDAL raster"
-        ) from error
-
-
-def reading(dataset: DatasetReader) -> AbstractContextManager[Any]:
-    """Within it, reading an incomplete PNG fails; GDAL's fast way gives noise and no error."""
-    return rasterio.Env(**_STRICT) if dataset.driver == "PNG" else nullcontext()
-
-
-@contextmanager
-def gdal_cache(limit: int) -> Iterator[None]:
-    """Hold GDAL's block cache to ``limit`` bytes while the context lasts."""
-    with rasterio.Env(GDAL_CACHEMAX=limit):
-        yield
-
-
-def hold_gdal_cache(limit: int) -> None:
-    """Hold GDAL's block cache to ``limit`` bytes for the rest of this thread's life."""
-    rasterio.Env(GDAL_CACHEMAX=limit).__enter__()
 
 
 def _choose(

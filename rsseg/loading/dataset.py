@@ -155,8 +155,10 @@ class WindowDataset(Dataset[Sample]):
             row = self.catalogue.scenes[index]
             labels = self._polygons.get(index)
             if labels is None:
-                labels = LabelRaster(row.label, self.legend, row.window, self._stride)
-            self._open[key] = Scene(row.image, self.bands, row.window), labels
+                labels = LabelRaster(
+                    row.label, self.legend, row.window, self._stride, scattered=True
+                )
+            self._open[key] = Scene(row.image, self.bands, row.window, scattered=True), labels
         return self._open[key]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from rsseg.errors import OptionError
-from rsseg.geo.scene import hold_gdal_cache
+from rsseg.errors import OptionError, RssegError
+from rsseg.geo.opening import hold_gdal_cache
 from rsseg.loading.dataset import Sample, WindowDataset
 
 CACHE = 64 << 20
@@ -54,6 +55,8 @@ def batches(
 ) -> DataLoader[Sample]:
     """A loader whose epochs go through the windows of the dataset's sampler, other ones each time.
 
+    What is wrong with a file is raised as by the dataset, from workers too.
+
     Args:
         dataset: Samples of one shape and type.
         batch_size: Samples in a batch; the last one of an epoch may have fewer.
@@ -61,15 +64,60 @@ def batches(
         first: Number of the first sample of this process, to go on with a run.
         shard: Index of this process and number of processes that share the epochs.
     """
-    return DataLoader(
-        dataset,
+    return _Loader(
+        _Told(dataset),
         batch_size,
         sampler=Epochs(len(dataset), first * shard[1], shard),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_begin if workers else None,
+        collate_fn=_collated,
     )
+
+
+class _Told(Dataset[Any]):
+    """A dataset that gives its errors in place of samples.
+
+    A worker that raises sends its whole traceback as the message, which no one can read.
+    """
+
+    def __init__(self, dataset: WindowDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, number: int) -> Sample | RssegError:
+        try:
+            return self.dataset[number]
+        except RssegError as error:
+            return error
+
+
+class _Loader(DataLoader[Any]):
+    """Raises the errors that it gets in place of batches."""
+
+    def __iter__(self) -> Any:
+        return _raising(super().__iter__())  # workers begin now, not with the first batch
+
+
+def _raising(coming: Iterator[Any]) -> Iterator[Any]:
+    for batch in coming:
+        if isinstance(batch, RssegError):
+            raise batch
+        yield batch
+
+
+def _collated(samples: list[Sample | RssegError]) -> dict[str, Any] | RssegError:
+    """A batch; its numbers stay a list, as each tensor costs a shared file on its way."""
+    tensors, numbers = [], []
+    for sample in samples:
+        if isinstance(sample, RssegError):
+            return sample
+        tensors.append({k: v for k, v in sample.items() if k != "number"})
+        numbers.append(sample["number"])
+    return {**default_collate(tensors), "number": numbers}
 
 
 def _begin(worker: int) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BandError, OptionError
 from rsseg.geo.scene import Scene
+from rsseg.normalise import Normalisation
+
+_OVERVIEW = 1024
+"""Longer side of the picture that percentiles are taken of, pixels."""
 
 _LARGEST_RATIO = 2.0
 """Of ground sample distances of scene and model, beyond which objects look unlike those learnt."""
@@ -94,6 +99,42 @@ def note_radiometry(scene: Scene, bundle: Bundle) -> Iterator[str]:
             f"{scene.path} holds {scene.dtype} pixels and the model expects 8-bit ones, 0-255; "
             "unless they have that range, rescale them first, e.g. gdal_translate -ot Byte -scale"
         )
+
+
+def stretched(scene: Scene, bundle: Bundle, percentiles: tuple[float, float]) -> tuple[Bundle, str]:
+    """The model with a scaling by which two percentiles of the scene are black and full brightness.
+
+    Percentiles are of the valid pixels of the whole scene at a reduced resolution.
+
+    Args:
+        scene: Opened with the model's bands.
+        bundle: The model.
+        percentiles: Lower and upper, 0-100.
+
+    Returns:
+        The model so scaled, and what was done in a sentence.
+
+    Raises:
+        OptionError: If nothing of a band lies between its percentiles.
+    """
+    pixels, valid = scene.overview(_OVERVIEW)
+    if not valid.any():
+        return bundle, f"{scene.path} has no valid pixel to stretch by"
+    low, high = np.percentile(pixels[:, valid].astype(np.float64), percentiles, axis=1)
+    if not (high > low).all():
+        raise OptionError(
+            f"{scene.path} cannot be stretched: a band has {low.min():g} at both percentiles",
+            remedy="choose others by --stretch",
+        )
+    old = bundle.normalisation
+    scaled = Normalisation(
+        scale=tuple((high - low).tolist()),
+        mean=tuple((np.array(old.mean) + low / (high - low)).tolist()),
+        std=old.std,
+    )
+    ranges = ", ".join(f"{a:g}-{b:g}" for a, b in zip(low, high, strict=True))
+    note = f"values were stretched by band: {ranges} count as black to full brightness"
+    return replace(bundle, normalisation=scaled), note
 
 
 def _named(scene: Scene, bundle: Bundle) -> bool:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.geo.tiling import Tiling
-from rsseg.legend import NODATA
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -103,24 +102,9 @@ def profiles(tiling: Tiling, blend: str) -> tuple[list[npt.NDArray[np.float32]],
     )
 
 
-def most_likely(probabilities: Array) -> Array:
-    """Index ``(n, W)`` of the most likely class, 8-bit; ties go to the lower index."""
-    best = probabilities[0]
-    library = _library(best)
-    index = library.zeros_like(best, dtype=library.uint8)
-    for number in range(1, len(probabilities)):
-        index[probabilities[number] > best] = number
-        best = library.maximum(best, probabilities[number])
-    return index
-
-
-def encode(
-    index: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint8]:
-    """File codes of class indices, 255 where the scene is invalid."""
-    encoded = codes[index]
-    encoded[~valid] = NODATA
-    return encoded
+def library(array: Array) -> Any:
+    """numpy, or torch if the array is a tensor of it."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def _share(
@@ -134,9 +118,4 @@ def _share(
 
 
 def _copy(array: Array) -> Array:
-    return array.clone() if _library(array) is not np else array.copy()
-
-
-def _library(array: Array) -> Any:
-    """numpy, or torch if the array is a tensor of it."""
-    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
+    return array.clone() if library(array) is not np else array.copy()

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from rsseg import __version__
-from rsseg.caching import cache_place
+from rsseg.caching import cache_folder, cache_place
 from rsseg.errors import BundleError, MissingExtra
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -31,12 +31,13 @@ def onnx_graph(model: Path) -> Path:
     """
     if model.resolve() == EMBEDDED_MODEL.resolve():
         return EMBEDDED_MODEL.with_suffix(".onnx")
-    cached = cache_place("onnx", f"{file_hash(model)}-{__version__}.onnx")
-    if cached.is_file():
-        return cached
+    name = f"{file_hash(model)}-{__version__}.onnx"
+    if (cache_folder() / "onnx" / name).is_file():
+        return cache_folder() / "onnx" / name
     for package in ("torch", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "torch")
+    cached = cache_place("onnx", name)
     unfinished = cached.with_name(f".{os.getpid()}.{cached.name}")
     command = [sys.executable, "-m", "rsseg.export.onnx", str(model), str(unfinished)]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from rsseg.errors import OptionError
@@ -14,6 +15,8 @@ EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BLENDS: tuple[str, ...] = get_args(Blend)
 ENGINES: tuple[str, ...] = get_args(EngineName)
+Confidence = Literal["top1", "margin"]
+Turns = Literal["none", "flip", "d4"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -35,6 +38,14 @@ class PredictOptions:
         memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         engine: ``openvino`` (CPU, without torch), ``torch``, or ``auto``.
+        tta: Score each window in several positions and average: ``flip`` mirrors it both ways
+            (4 positions), ``d4`` takes all eight symmetries of the square.
+        confidence: GeoTIFF to write with the confidence of each pixel.
+        confidence_kind: ``top1``, the probability of the class; or ``margin``, by how much it is
+            above that of the next.
+        probabilities: GeoTIFF to write with the probability of each class, a band each.
+        min_confidence: Pixels of less confidence become nodata in the map; 0-1.
+        stretch: Two percentiles of the scene that are taken as black and as full brightness.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest that is safe.
         overwrite: Replace an output that is there.
         restart: Forget an unfinished run instead of going on from it.
@@ -54,6 +65,12 @@ class PredictOptions:
     device: str = "auto"
     engine: EngineName = "auto"
     precision: Precision = "auto"
+    tta: Turns = "none"
+    confidence: Path | None = None
+    confidence_kind: Confidence = "top1"
+    probabilities: Path | None = None
+    min_confidence: float = 0.0
+    stretch: tuple[float, float] | None = None
     overwrite: bool = False
     restart: bool = False
 
@@ -82,6 +99,17 @@ class PredictOptions:
                 expected="auto, cpu, cuda, cuda:N or mps",
                 got=self.device,
             )
+        for name, kinds in (("tta", Turns), ("confidence_kind", Confidence)):
+            if getattr(self, name) not in get_args(kinds):
+                raise OptionError(
+                    f"there is no such {name}",
+                    expected=" or ".join(get_args(kinds)),
+                    got=getattr(self, name),
+                )
+        if not 0 <= self.min_confidence <= 1:
+            raise OptionError("the least confidence is not 0-1", got=self.min_confidence)
+        if self.stretch is not None and not 0 <= self.stretch[0] < self.stretch[1] <= 100:
+            raise OptionError("a stretch needs two percentiles, the lower first", got=self.stretch)
         if isinstance(self.overlap, float) and not 0 <= self.overlap < 1:
             raise OptionError(
                 "an overlap with a decimal point is a fraction",
@@ -138,6 +166,18 @@ def parse_bytes(text: str) -> int:
         raise OptionError("unusable amount of memory", expected="such as 2GB or 500MB", got=text)
     base = 1024 if match.group(3) else 1000
     return int(float(match.group(1)) * base ** _UNITS[match.group(2).upper()])
+
+
+def parse_stretch(text: str) -> tuple[float, float]:
+    """``p2,p98`` as percentiles.
+
+    Raises:
+        OptionError: If the text is no such pair.
+    """
+    match = re.fullmatch(r"\s*p(\d+(?:\.\d+)?)\s*,\s*p(\d+(?:\.\d+)?)\s*", text)
+    if match is None:
+        raise OptionError("unusable stretch", expected="two percentiles such as p2,p98", got=text)
+    return float(match.group(1)), float(match.group(2))
 
 
 def parse_bands(text: str) -> tuple[int | str, ...]:

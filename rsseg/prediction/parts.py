@@ -18,6 +18,7 @@ from rsseg.errors import OutputError, PlanChanged
 from rsseg.geo.class_raster import count_codes
 from rsseg.geo.strips import Strip, write_strip
 from rsseg.geo.tiling import Shard
+from rsseg.locking import FileLock
 from rsseg.replacing import replacing
 
 
@@ -31,6 +32,8 @@ class Parts:
     def __init__(self, out: Path) -> None:
         self.folder = out.with_name(out.name + ".parts")
         self._journal = self.folder / "plan.json"
+        self._finishing = self.folder / "finishing"
+        self._lock = FileLock(self.folder / "lock")
 
     def open(self, plan: dict[str, Any], *, restart: bool) -> None:
         """Make the folder, or go on with it if it belongs to the same plan.
@@ -41,10 +44,9 @@ class Parts:
 
         Raises:
             PlanChanged: If the parts belong to another plan.
-            OutputError: If the folder cannot be made.
+            OutputError: If the folder cannot be made, or another process is at work in it.
         """
-        if restart:
-            self.remove()
+        self._take(restart)
         if self._journal.is_file():
             before = json.loads(self._journal.read_text(encoding="utf-8"))
             changed = sorted(
@@ -52,6 +54,7 @@ class Parts:
             )
             if changed:
                 key = changed[0]
+                self._lock.release()
                 raise PlanChanged(
                     f"{self.folder} holds an unfinished run that differs in {', '.join(changed)}",
                     expected=f"{key} {before.get(key)}",
@@ -59,21 +62,20 @@ class Parts:
                     remedy="repeat that command to finish it, or add --restart to forget it",
                 )
             return
-        self.remove()  # strips without a plan: a removal was cut short
+        self._clear()  # strips without a plan: a removal was cut short
         try:
-            self.folder.mkdir(exist_ok=True)
             with replacing(self._journal) as unfinished:
                 unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{self.folder} cannot be made: {error.strerror}") from error
+            raise OutputError(f"{self._journal} cannot be written: {error.strerror}") from error
 
     def has(self, shard: Shard) -> bool:
         """Whether this strip is finished."""
         return self._path(shard).is_file()
 
-    def write(self, shard: Shard, codes: npt.NDArray[np.uint8]) -> None:
-        """Store a finished strip."""
-        write_strip(self._path(shard), codes)
+    def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
+        """Store a finished strip ``(B, n, W)``, whose first band holds the codes."""
+        write_strip(self._path(shard), layers)
 
     def strip(self, shard: Shard) -> Strip:
         """The strip as a piece of the whole."""
@@ -83,16 +85,46 @@ class Parts:
         """Pixels by file code of a finished strip, ``(256,)``."""
         return count_codes(self._path(shard))
 
+    def finishing(self) -> bool:
+        """Whether the run got so far that outputs may be there which are its own."""
+        return self._finishing.exists()
+
+    def begin_finishing(self) -> None:
+        """Note that outputs are written from here on."""
+        self._finishing.touch()
+
     def keep_if_useful(self) -> bool:
         """After a failure: keep finished strips, or leave no folder at all; True if kept."""
         if any(self.folder.glob("part_*.tif")):
+            self._lock.release()
             return True
         self.remove()
         return False
 
     def remove(self) -> None:
         """Delete the folder."""
+        self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _take(self, restart: bool) -> None:
+        """Make the folder and keep other processes out of it; empty it for a new start."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            taken = self._lock.acquire()
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be made: {error.strerror}") from error
+        if not taken:
+            raise OutputError(
+                f"another process is at work in {self.folder}",
+                remedy="wait until it is done, or choose another output",
+            )
+        if restart:
+            self._clear()
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
 
     def _path(self, shard: Shard) -> Path:
         return self.folder / f"part_{shard.index:06d}.tif"

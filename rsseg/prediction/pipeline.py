@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rsseg.geo.scene import Scene
 from rsseg.geo.tiling import Shard
 from rsseg.prediction.engine import Engine
-from rsseg.prediction.mosaic import Mosaic, encode, most_likely, profiles
+from rsseg.prediction.mosaic import Mosaic, profiles
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import READERS, Plan
 
@@ -54,7 +54,7 @@ def run(
     columns, total = len(plan.tiling.columns), len(plan.tiling)
     done = max(0, total - len(steps) * columns)
     mosaic = _mosaic(plan, engine)
-    codes: list[npt.NDArray[np.uint8]] = []
+    rows: list[npt.NDArray[np.uint8]] = []
     with _Reader(plan) as reader, _Writer(parts) as writer:
         windows = reader.ahead([step.row for step in steps])
         scored = _score(windows, engine, plan.batch, clock)
@@ -69,11 +69,10 @@ def run(
                 on_progress(done, total)
             probabilities, valid = mosaic.finish()
             if plan.tiling.rows[step.row] >= step.shard.start:
-                index = engine.to_host(most_likely(probabilities))
-                codes.append(encode(index, plan.bundle.legend.codes, valid))
+                rows.append(plan.layers.of_scores(probabilities, valid, engine.to_host))
             if step.row + 1 == step.shard.last:
-                writer.put(step.shard, np.concatenate(codes))
-                codes = []
+                writer.put(step.shard, np.concatenate(rows, axis=1))
+                rows = []
     return Timing(time.perf_counter() - began, clock.seconds)
 
 
@@ -209,10 +208,10 @@ class _Writer:
         if exception[0] is None:
             self._wait()
 
-    def put(self, shard: Shard, codes: npt.NDArray[np.uint8]) -> None:
+    def put(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
         """Hand over a strip once the one before is written."""
         self._wait()
-        self._last = self._pool.submit(self._parts.write, shard, codes)
+        self._last = self._pool.submit(self._parts.write, shard, layers)
 
     def _wait(self) -> None:
         if self._last is not None:

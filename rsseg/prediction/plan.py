@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,10 @@ from rsseg.prediction.fit import (
     note_place,
     note_radiometry,
     note_resolution,
+    stretched,
 )
-from rsseg.prediction.onnx_graph import file_hash
+from rsseg.prediction.identity import fingerprint, identity_of
+from rsseg.prediction.layers import Layers
 from rsseg.prediction.options import PredictOptions
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def layers(self) -> Layers:
+        """What is written of each pixel."""
+        return Layers.of(self.options, self.bundle.legend)
+
+    @property
     def batch(self) -> int:
         """Windows handed to the engine at a time."""
         return self.options.batch_size or self.placement.batch
@@ -104,7 +110,10 @@ class Plan:
         scores = (self.batch + 2) * 4 * classes * window
         weights = 0 if self.model is None else _COPIES * self.model.stat().st_size
         engine = _ENGINE_BYTES[self.placement.engine] + weights + 300 * self.side**2
-        return sums + 3 * strip + waiting + scores + engine
+        if self.options.tta != "none":
+            scores += 2 * self.batch * 4 * classes * window
+        planes = 2 * len(self.layers) + 1
+        return sums + planes * strip + waiting + scores + engine
 
     @property
     def gdal_cache(self) -> int:
@@ -131,7 +140,7 @@ class Plan:
         """All that decides the bytes of the output, in plain types."""
         return {
             "rsseg": __version__,
-            "scene": _fingerprint(self.scene),
+            "scene": fingerprint(self.scene),
             "grid": str(self.grid),
             "transform": list(self.grid.transform)[:6],
             "model": self.identity,
@@ -144,13 +153,28 @@ class Plan:
             "engine": self.placement.engine,
             "device": self.placement.device.split(":")[0],
             "precision": self.placement.precision,
+            "tta": self.options.tta,
+            "layers": [len(self.layers), self.options.confidence_kind, self.layers.least],
+            "stretch": self.options.stretch and self.bundle.normalisation.to_json(),
         }
 
     def tags(self) -> dict[str, str]:
         """Provenance for the output: no times, places or machine-bound numbers."""
         journal = self.journal()
-        kept = ("model", "bands", "window", "footprint", "stride", "blend", "engine", "precision")
-        tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in kept}
+        kept = (
+            "model",
+            "bands",
+            "window",
+            "footprint",
+            "stride",
+            "blend",
+            "engine",
+            "precision",
+            "tta",
+            "stretch",
+        )
+        told = [key for key in kept if journal[key] is not None]
+        tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in told}
         return tags | {
             "RSSEG_ARCHITECTURE": self.bundle.architecture,
             "RSSEG_SCENE": Path(self.scene.split("?")[0]).name,
@@ -180,7 +204,11 @@ def make_plan(
         gsd = options.gsd or grid.gsd
         notes += note_place(opened)
         notes += note_resolution(str(scene), None if options.rescale else gsd, bundle)
-        notes += note_radiometry(opened, bundle)
+        if options.stretch is not None:
+            bundle, note = stretched(opened, bundle, options.stretch)
+            notes.append(note)
+        else:
+            notes += note_radiometry(opened, bundle)
     side = options.tile_size or bundle.window
     size = side
     if options.rescale:
@@ -193,7 +221,7 @@ def make_plan(
         dtype=dtype,
         bundle=bundle,
         model=model,
-        identity=_identity(model, network, bundle),
+        identity=identity_of(model, network, bundle),
         side=side,
         tiling=tiling,
         shards=tuple(shards(tiling, _SHARD_PIXELS)),
@@ -204,27 +232,6 @@ def make_plan(
     )
     plan.require_memory()
     return plan
-
-
-def _fingerprint(scene: str) -> list[int | str]:
-    """Size and time stamp of a local file, the name of anything else."""
-    path = Path(scene)
-    if not path.is_file():
-        return [scene]
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _identity(model: Path | None, network: nn.Module | None, bundle: Bundle) -> str:
-    if model is not None:
-        return file_hash(model)
-    digest = hashlib.sha256(bundle.to_json().encode())
-    if network is not None:
-        digest.update(f"{type(network).__module__} {network!r}".encode())
-        for name, value in sorted(network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,8 +13,9 @@ import numpy as np
 
 from rsseg.bundle import Bundle, read_bundle
 from rsseg.errors import OptionError, OutputError
-from rsseg.geo.scene import gdal_cache
-from rsseg.geo.strips import assemble
+from rsseg.geo.gis_sidecars import is_plain_style, sidecars
+from rsseg.geo.opening import gdal_cache
+from rsseg.geo.strips import assemble, assemble_shares
 from rsseg.legend import NODATA
 from rsseg.prediction import pipeline
 from rsseg.prediction.engine import Engine, make_engine
@@ -22,6 +24,7 @@ from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan, make_plan
+from rsseg.prediction.symmetries import Symmetric
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,7 +132,7 @@ def predict(
     began = time.perf_counter()
     options = options or PredictOptions()
     out = Path(out)
-    _require_writable(out, scene, options)
+    _require_all_writable(out, scene, options)
     work = plan(scene, bundle=bundle, network=network, options=options)
     parts = Parts(out)
     engine = load_engine(work, network)
@@ -168,7 +171,7 @@ def predict(
 
 def load_engine(work: Plan, network: nn.Module | None = None) -> Engine:
     """The engine a plan asks for, loaded."""
-    return make_engine(
+    engine = make_engine(
         work.placement,
         work.bundle,
         work.side,
@@ -177,6 +180,7 @@ def load_engine(work: Plan, network: nn.Module | None = None) -> Engine:
         model=work.model,
         network=network,
     )
+    return engine if work.options.tta == "none" else Symmetric(engine, work.options.tta)
 
 
 def expected_seconds(work: Plan, engine: Engine) -> float:
@@ -191,9 +195,12 @@ def expected_seconds(work: Plan, engine: Engine) -> float:
 
 def _finish(work: Plan, parts: Parts, out: Path) -> dict[int, int]:
     """Make the output of the finished strips, and remove them; pixels by file code."""
+    parts.begin_finishing()
     counts = sum((parts.count(shard) for shard in work.shards), start=np.zeros(256, np.int64))
     pixels = {code: int(count) for code, count in enumerate(counts)}
     strips = [parts.strip(shard) for shard in work.shards]
+    for path, bands in work.layers.outputs(work.options):
+        assemble_shares(strips, path, work.grid, bands, work.tags())
     assemble(strips, out, work.grid, work.bundle.legend, pixels, work.tags())
     parts.remove()
     return pixels
@@ -213,14 +220,33 @@ def _resolve(
     return read_bundle(model), model
 
 
-def _require_writable(out: Path, scene: str | Path, options: PredictOptions) -> None:
+def _require_all_writable(out: Path, scene: str | Path, options: PredictOptions) -> None:
+    _require_writable(out, scene, options.overwrite)
+    beside = [Path(p) for p in (options.confidence, options.probabilities) if p is not None]
+    names = [path.resolve() for path in (out, *beside)]
+    if len(set(names)) < len(names):
+        raise OutputError(f"two outputs are called {out}", remedy="give each a name of its own")
+    own = options.overwrite or Parts(out).finishing()  # written by a run that was cut short
+    for path in beside:
+        _require_writable(path, scene, own)
+    style = sidecars(out)[1]
+    if not own and style.exists() and not is_plain_style(style):
+        raise OutputError(
+            f"{style} is a style that was saved for {out.name}",
+            remedy="add --overwrite to replace it, or choose another name",
+        )
+
+
+def _require_writable(out: Path, scene: str | Path, overwrite: bool) -> None:
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise OutputError(f"{out} is not a GeoTIFF's name", expected="a name ending in .tif")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise OutputError(f"nothing can be written to the folder {out.parent}")
     if out.is_dir():
         raise OutputError(f"{out} is a folder", expected="the name of a file")
     if out.exists() and Path(scene).exists() and out.samefile(scene):
         raise OutputError(f"{out} is the scene itself", remedy="choose another name")
-    if out.exists() and not options.overwrite:
+    if out.exists() and not overwrite:
         raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")

@@ -17,7 +17,7 @@ from rasterio.io import DatasetReader
 from rsseg.errors import OptionError, SceneError
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.legend import NODATA
 from rsseg.vectorise.layers import LON_LAT, format_of, require_writable, writing
 from rsseg.vectorise.measure import Measure

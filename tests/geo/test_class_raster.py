@@ -22,7 +22,7 @@ from rsseg.geo.class_raster import (
 )
 from rsseg.geo.gis_sidecars import sidecars, write_sidecars
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LAND_COVER, NODATA, LandClass, Legend
 
@@ -62,7 +62,7 @@ def _assemble(out, codes, legend, *, cuts=(), place="north up", tags=None):
     rows = [0, *cuts, len(codes)]
     for start, stop in zip(rows, rows[1:], strict=False):
         strips.append(Strip(folder / f"{start}.tif", start, stop))
-        write_strip(strips[-1].path, codes[start:stop])
+        write_strip(strips[-1].path, codes[None, start:stop])
     counts = {int(code): int((codes == code).sum()) for code in legend.codes}
     assemble(strips, out, _grid(codes, place), legend, counts, tags or {})
     for strip in strips:
@@ -279,17 +279,17 @@ from rasterio import Affine
 from rsseg.errors import OutputError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LAND_COVER
 
 folder = Path(sys.argv[1])
 codes = np.random.default_rng(0).integers(0, 5, (700, 700), dtype=np.uint8)
 grid = Grid(*codes.shape, Affine.identity(), None)
-write_strip(folder / "strip.tif", codes)
+write_strip(folder / "strip.tif", codes[None])
 for name, write in {
     "raster.tif": lambda out: write_raster(out, codes[None], grid),
-    "part.tif": lambda out: write_strip(out, codes),
+    "part.tif": lambda out: write_strip(out, codes[None]),
     "map.tif": lambda out: assemble(
         [Strip(folder / "strip.tif", 0, 700)], out, grid, LAND_COVER, {}, {}
     ),
@@ -328,7 +328,7 @@ def test_where_nothing_can_be_written_the_target_is_named():
     target = Path("/nonexistent/folder/map.tif")
     for write in (
         lambda: write_raster(target, codes[None], _grid(codes)),
-        lambda: write_strip(target, codes),
+        lambda: write_strip(target, codes[None]),
         lambda: assemble([], target, _grid(codes), LAND_COVER, {}, {}),
     ):
         with pytest.raises(OutputError, match=r"map\.tif cannot be written") as caught:

@@ -6,7 +6,8 @@ import rasterio
 from rasterio.windows import Window
 
 from rsseg.errors import BandError, SceneError
-from rsseg.geo.scene import Scene, open_raster
+from rsseg.geo.opening import open_raster
+from rsseg.geo.scene import Scene
 
 SMALL = [(1, 1), (1, 7), (7, 1), (2, 3), (5, 64), (33, 20)]
 
@@ -263,3 +264,58 @@ def test_an_incomplete_png_is_an_error_and_no_noise(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with Scene(path) as scene, pytest.raises(SceneError, match="damaged or incomplete"):
         scene.read(whole)
+
+
+LAYOUTS = (
+    {},
+    {"tiled": True, "blockxsize": 16, "blockysize": 32},
+    {"interleave": "band"},
+    {"interleave": "band", "tiled": True, "blockxsize": 32, "blockysize": 16},
+    {"compress": "deflate"},
+    {"compress": "lzw", "predictor": 2},
+)
+
+
+@pytest.mark.parametrize("creation", LAYOUTS)
+@pytest.mark.parametrize(
+    ("dtype", "validity"),
+    [("uint8", "alpha"), ("uint16", "mask"), ("float32", "nodata"), ("uint8", "none")],
+)
+def test_scattered_reading_gives_the_same(make_scene, creation, dtype, validity):
+    valid = np.ones((61, 83), bool)
+    valid[5:20, 30:50] = validity == "none"
+    path = make_scene(valid=valid, validity=validity, dtype=dtype, **creation)
+    generator = np.random.default_rng(0)
+    with Scene(path) as plain, Scene(path, scattered=True) as scattered:
+        for _ in range(12):
+            left, top = generator.integers(-10, 70), generator.integers(-10, 50)
+            width, height = generator.integers(12, 40, 2)
+            window = Window(int(left), int(top), int(width), int(height))
+            for shape in (None, (9, 14), (50, 60)):
+                one, other = (scene.read(window, shape) for scene in (plain, scattered))
+                assert np.array_equal(one[0], other[0])
+                assert np.array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("creation", LAYOUTS[:4])
+def test_scattered_reading_of_a_truncated_file_is_an_error(make_scene, creation):
+    path = make_scene(height=200, width=100, **creation)
+    path.write_bytes(path.read_bytes()[:30_000])
+    try:
+        scene = Scene(path, scattered=True)
+    except SceneError:
+        return
+    with scene, pytest.raises(SceneError, match="damaged or incomplete"):
+        scene.read(Window(0, 150, 100, 50))
+
+
+def test_an_overview_is_the_whole_scene_reduced(make_scene):
+    pixels = np.full((1, 100, 40), 200, np.uint8)
+    pixels[:, :50] = 10
+    with Scene(make_scene(pixels=pixels)) as scene:
+        small, valid = scene.overview(20)
+        assert small.shape == (1, 20, 8)
+        assert valid.all()
+        assert (small[0, :9] == 10).all()
+        assert (small[0, 11:] == 200).all()
+        assert np.array_equal(scene.overview(100)[0], pixels)

@@ -104,8 +104,8 @@ def test_each_process_opens_its_own_files(catalogue, monkeypatch, tmp_path):
     log = tmp_path / "opened.log"
 
     class Logged(dataset.Scene):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
             with log.open("a") as file:
                 file.write(f"{os.getpid()}\n")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rsseg.geo.tiling import Tiling
-from rsseg.prediction.mosaic import Mosaic, encode, most_likely, profiles
+from rsseg.prediction.layers import ranked
+from rsseg.prediction.mosaic import Mosaic, profiles
 from rsseg.prediction.options import BLENDS
 
 
@@ -89,7 +89,7 @@ def test_numpy_and_torch_blend_to_the_same_bits(tiling: Tiling, blend: str) -> N
     for (mine, valid), (other, other_valid) in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(mine, other.numpy())
         np.testing.assert_array_equal(valid, other_valid)
-        np.testing.assert_array_equal(most_likely(mine), most_likely(other).numpy())
+        np.testing.assert_array_equal(ranked(mine)[0], ranked(other)[0].numpy())
 
 
 @given(tiling=tilings(longest=40, largest=24), blend=st.sampled_from(BLENDS))
@@ -147,34 +147,3 @@ def test_finished_rows_do_not_change_when_the_mosaic_goes_on() -> None:
     mosaic.finish()
     np.testing.assert_array_equal(rows, before)
     np.testing.assert_array_equal(valid, valid_before)
-
-
-@pytest.mark.parametrize("to", [np.asarray, torch.from_numpy])
-def test_ties_go_to_the_lower_index(to: Any) -> None:
-    scores = np.array([[0.4, 0.2, 0.1, 0.2], [0.4, 0.4, 0.1, 0.3], [0.2, 0.4, 0.8, 0.3]])
-    index = most_likely(to(scores[:, None].astype(np.float32)))
-    assert str(index.dtype).endswith("uint8")
-    assert index.tolist() == [[0, 1, 2, 1]]
-
-
-@given(st.data())
-def test_most_likely_is_argmax(data: st.DataObject) -> None:
-    """Few different values, so that ties are common."""
-    shape = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5)))
-    values = data.draw(st.lists(st.integers(0, 3), min_size=150, max_size=150))
-    scores = np.array(values, np.float32)[: np.prod(shape)].reshape(shape)
-    np.testing.assert_array_equal(most_likely(scores), scores.argmax(axis=0))
-    np.testing.assert_array_equal(most_likely(torch.from_numpy(scores)), scores.argmax(axis=0))
-
-
-def test_most_likely_leaves_the_probabilities_alone() -> None:
-    scores = np.array([[[0.1]], [[0.9]]], np.float32)
-    most_likely(scores)
-    assert scores.ravel().tolist() == pytest.approx([0.1, 0.9])
-
-
-def test_encode_writes_file_codes_and_255_where_invalid() -> None:
-    index = np.array([[0, 1], [2, 0]], np.uint8)
-    valid = np.array([[True, True], [True, False]])
-    codes = np.array([9, 4, 254], np.uint8)
-    assert encode(index, codes, valid).tolist() == [[9, 4], [254, 255]]

@@ -13,7 +13,7 @@ from rsseg.data.datasets.matching import Found, match
 from rsseg.errors import CatalogueError, LegendError, OptionError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.legend import NODATA, Colour, LandClass, Legend
 
 MOST = 64

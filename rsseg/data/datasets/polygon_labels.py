@@ -15,7 +15,7 @@ from rsseg.data.datasets.matching import Found, Key
 from rsseg.errors import LegendError, SceneError
 from rsseg.geo.features import Features, read_features
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.legend import NODATA, LandClass, Legend
 
 FIELDS = ("class", "class_id")

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from rsseg.errors import CatalogueError, SceneError
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster, reading
+from rsseg.geo.opening import open_raster, reading
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from rsseg.data.gaofen1.product import BANDS, Product
 from rsseg.errors import OptionError
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 
 UNIT = "W/(m2 sr um)"
 STEP = 0.01

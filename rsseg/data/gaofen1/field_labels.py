@@ -116,7 +116,7 @@ class FieldRaster:
                 codes[~scene.valid(window)] = NODATA
                 counts += np.bincount(codes.ravel(), minlength=256)
                 strip = Strip(parts / f"label_{row}.tif", row, row + rows)
-                write_strip(strip.path, codes)
+                write_strip(strip.path, codes[None])
                 strips.append(strip)
         pixels = {c.code: int(counts[c.code]) for c in self.legend}
         assemble(strips, out, self.grid, self.legend, pixels, {})

@@ -26,7 +26,7 @@ from rsseg.data.gaofen1.product import BANDS, RATIO
 from rsseg.data.gaofen1.resample import reach
 from rsseg.errors import GridMismatch, SceneError
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 from rsseg.geo.writing import writing
 
 WINDOW = 256

@@ -24,8 +24,8 @@ from rasterio.windows import Window
 from rsseg.data.gaofen1.product import MSS_GSD, PAN_GSD, RATIO, Image, Product
 from rsseg.errors import SceneError
 from rsseg.geo.grid import Grid
+from rsseg.geo.opening import open_raster
 from rsseg.geo.quiet import quietly
-from rsseg.geo.scene import open_raster
 
 LONGLAT = CRS.from_epsg(4326)
 

@@ -21,7 +21,7 @@ from rasterio.rpc import RPC
 from rasterio.transform import RPCTransformer
 
 from rsseg.errors import BandError, SceneError
-from rsseg.geo.scene import open_raster
+from rsseg.geo.opening import open_raster
 
 BANDS = ("blue", "green", "red", "nir")
 """The bands of the multispectral image, in its order."""

@@ -18,7 +18,7 @@ from rsseg.data.gaofen1.product import RATIO, Product, find_products
 from rsseg.data.tables import write_catalogue
 from rsseg.errors import OutputError, SceneError
 from rsseg.geo.grid import Grid
-from rsseg.geo.scene import gdal_cache
+from rsseg.geo.opening import gdal_cache
 
 _CACHE = 256 * 2**20
 

@@ -1,0 +1,106 @@
+"""What is written of each pixel: its class, how sure that is, and the probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg.geo.strips import ONE
+from rsseg.legend import NODATA, Legend
+from rsseg.prediction.mosaic import Array, library
+from rsseg.prediction.options import PredictOptions
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The bands of a strip: codes, then what the options ask for.
+
+    Args:
+        legend: Classes.
+        confidence: Whether a band has the confidence.
+        margin: Whether that is the margin over the next class, and not the probability.
+        probabilities: Whether bands have the probability of each class.
+        least: Confidence below which the class is nodata, as the byte that stands for it.
+    """
+
+    legend: Legend
+    confidence: bool
+    margin: bool
+    probabilities: bool
+    least: int
+
+    @classmethod
+    def of(cls, options: PredictOptions, legend: Legend) -> Layers:
+        """The layers that options ask for."""
+        return cls(
+            legend,
+            options.confidence is not None,
+            options.confidence_kind == "margin",
+            options.probabilities is not None,
+            round(options.min_confidence * ONE),
+        )
+
+    def __len__(self) -> int:
+        return 1 + self.confidence + self.probabilities * len(self.legend)
+
+    def outputs(self, options: PredictOptions) -> list[tuple[Path, dict[int, str]]]:
+        """Files beside the map, and the names of their bands by number in the strips."""
+        found = []
+        if options.confidence is not None:
+            found.append((Path(options.confidence), {2: "confidence"}))
+        if options.probabilities is not None:
+            first = 2 + self.confidence
+            found.append((Path(options.probabilities), dict(enumerate(self.legend.names, first))))
+        return found
+
+    def of_scores(
+        self, probabilities: Array, valid: npt.NDArray[np.bool_], to_host: Any
+    ) -> npt.NDArray[np.uint8]:
+        """Bytes ``(B, n, W)`` of finished rows.
+
+        Args:
+            probabilities: Of the classes, ``(K, n, W)``, where the engine has them.
+            valid: Where the scene is valid, ``(n, W)``.
+            to_host: Gives an array of the engine's as numpy.
+        """
+        index, best, second = ranked(probabilities, second=self.margin)
+        bands = [self.legend.codes[to_host(index)]]
+        if self.confidence or self.least:
+            sure = to_host(as_bytes(best - second if self.margin else best))
+            if self.confidence:
+                bands.append(sure)
+            bands[0][sure < self.least] = NODATA
+        if self.probabilities:
+            bands += [to_host(as_bytes(plane)) for plane in probabilities]
+        layers = np.stack(bands)
+        layers[:, ~valid] = NODATA
+        return layers
+
+
+def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array, Array]:
+    """Index (8-bit) and probability of the most likely class, and the next best probability.
+
+    Ties go to the lower index. The next best is only worked out where it is asked for, else 0.
+    """
+    best = probabilities[0]
+    there = library(best)
+    index = there.zeros_like(best, dtype=there.uint8)
+    next_best = there.zeros_like(best)
+    for number in range(1, len(probabilities)):
+        plane = probabilities[number]
+        index[plane > best] = number
+        if second:
+            next_best = there.maximum(next_best, there.minimum(best, plane))
+        best = there.maximum(best, plane)
+    return index, best, next_best
+
+
+def as_bytes(shares: Array) -> Array:
+    """Shares 0-1 as 0-254, rounded."""
+    there = library(shares)
+    scaled = there.round(shares * ONE).clip(0, ONE)
+    return scaled.astype(np.uint8) if there is np else scaled.to(there.uint8)
