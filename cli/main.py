@@ -9,7 +9,19 @@ import click
 from rsseg import __version__
 from rsseg.errors import RssegError
 
-from . import evaluate, helpers, info, models, predict, prepare, split, stats, train, vectorise
+from . import (
+    evaluate,
+    helpers,
+    info,
+    models,
+    predict,
+    prepare,
+    recipes,
+    split,
+    stats,
+    train,
+    vectorise,
+)
 
 
 class _Commands(click.Group):
@@ -43,3 +55,4 @@ main.add_command(prepare.command)
 main.add_command(split.command)
 main.add_command(stats.command)
 main.add_command(models.group)
+main.add_command(recipes.group)

@@ -61,10 +61,17 @@ def command(
         "group": splits.by_group, "block": splits.by_block, "crops": splits.random_crops
     }[by]  # fmt: skip
     sizes = {name: given[name] for name in needed}
-    done = tool(read_catalogue(catalogue), _shares(shares), **sizes, seed=seed)
+    wanted = _shares(shares)
+    done = tool(read_catalogue(catalogue), wanted, **sizes, seed=seed)
     write_catalogue(out, done)
     rows = {name: len(done.split(name)) for name in done.splits}
     text = f"{out}: " + ", ".join(f"{count} {name}" for name, count in rows.items())
+    empty = tuple(
+        f"the split '{name}' is empty: there are too few {by.removesuffix('s')}s"
+        for name, share in wanted.items()
+        if share and name not in rows
+    )
+    helpers.note(empty, quiet=quiet)
     helpers.report(text, {"out": out, "rows": rows}, quiet=quiet, as_json=as_json)
 
 

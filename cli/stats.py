@@ -26,7 +26,8 @@ _SHOWN = 10
 @click.option(
     "--classes",
     default="",
-    help="The classes: NAME,... or CODE:NAME,...; if not given, what the label rasters tell.",
+    help="The classes: NAME,... or CODE:NAME,... or a table such as the classes.csv of rsseg"
+    " prepare; if not given, what the label rasters tell.",
 )
 @click.option(
     "--label-stride",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -114,6 +117,25 @@ def make_scene(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def makers() -> Callable[[str], ModuleType]:
+    """A function that loads the conftest of another folder, such as ``data/datasets``.
+
+    For what it makes: fixtures of a folder are not seen beside it.
+    """
+
+    def load(folder: str) -> ModuleType:
+        name = f"makers_of_{folder.replace('/', '_')}"
+        spec = spec_from_file_location(name, Path(__file__).parent / folder / "conftest.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = module_from_spec(spec)  # dataclasses look for their module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,12 @@ def test_groups_are_split_whole(table: Path, tmp_path: Path, suffix: str) -> Non
     assert not towns["train"] & towns["val"]
 
 
+def test_a_split_without_rows_is_noted(table: Path, tmp_path: Path) -> None:
+    result = split(table, "--out", tmp_path / "s.csv", "--shares", "a=0.4,b=0.3,c=0.2,d=0.1")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == "note: the split 'd' is empty: there are too few groups\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "rows"),
     [

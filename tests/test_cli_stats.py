@@ -130,6 +130,18 @@ def test_thresholds_and_classes_of_the_filters_are_kept(table: Path) -> None:
     assert dominated("--dominant-classes", "forest") == []
 
 
+def test_classes_may_be_a_table(table: Path, tmp_path: Path) -> None:
+    whole = json.loads(stats(table, "--json").stdout)["classes"]
+    lines = [f"{row['code']},the {name}" for name, row in whole.items()]
+    (tmp_path / "classes.csv").write_text("\n".join(["code,name", *lines]))
+    result = stats(table, "--json", "--classes", tmp_path / "classes.csv")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)["classes"]
+    assert found == {f"the {name}": row for name, row in whole.items()}
+    result = stats(table, "--classes", tmp_path / "none.csv")
+    assert "none.csv cannot be read" in result.stderr
+
+
 def test_bands_and_classes_are_chosen(table: Path) -> None:
     arguments = ("--bands", "blue,1", "--classes", "trees,bare,2:ice", "--json")
     data = json.loads(stats(table, *arguments).stdout)

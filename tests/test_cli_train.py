@@ -6,9 +6,11 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from rsseg import training
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.tables import write_catalogue
 from rsseg_cli.main import main
+from rsseg_cli.train import command
 
 SCORES = {
     "miou": 0.5,
@@ -80,6 +83,68 @@ def test_recipe_and_settings_reach_the_tool(recipe: Path, tmp_path: Path, starte
 def test_a_shipped_recipe_goes_by_its_name(tmp_path: Path, started: Any) -> None:
     assert train("landcover", "--out", tmp_path / "run").exit_code == 0
     assert started[0][0].model.name == "mst-deeplabv3plus"
+
+
+def test_a_variant_goes_by_its_name(tmp_path: Path, started: Any) -> None:
+    assert train("npa-vaihingen:pspnet-npa", "--out", tmp_path / "run").exit_code == 0
+    [(used, _)] = started
+    assert (used.model.name, used.loss.name) == ("pspnet-resnet101", "npa")
+    assert used.title.endswith(": pspnet-npa")
+
+
+def test_devices_are_settings_of_the_trainer(recipe: Path, tmp_path: Path, started: Any) -> None:
+    options = ("--device", "cuda", "--devices", 2, "--set", "trainer.device=cpu")
+    assert train(recipe, "--out", tmp_path / "run", *options).exit_code == 0
+    assert (started[0][0].trainer.device, started[0][0].trainer.devices) == ("cuda", 2)
+    assert train(recipe, "--out", tmp_path / "run").exit_code == 0
+    assert (started[1][0].trainer.device, started[1][0].trainer.devices) == ("auto", 1)
+
+
+def test_the_choice_of_devices_is_that_of_recipes() -> None:
+    [option] = [each for each in command.params if each.name == "device"]
+    assert isinstance(option.type, click.Choice)
+    field = training.Recipe.model_fields["trainer"].annotation.model_fields["device"]
+    assert tuple(option.type.choices) == get_args(field.annotation)
+
+
+def finish(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let the tool give a result with these changes."""
+    result = training.TrainingResult(Path("best.safetensors"), SCORES, 12.3)
+    monkeypatch.setattr(training, "train", lambda *_, **__: replace(result, **changes))
+
+
+def test_seeds_are_a_table_with_their_median(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(monkeypatch, seeds={0: 0.25, 1: 0.5, 2: None, 7: 0.125})
+    lines = train(recipe, "--out", tmp_path / "run").stdout.splitlines()
+    table = [line.split() for line in lines[-6:]]
+    assert table == [
+        ["seed", "mIoU"],
+        *(["0", "0.250"], ["1", "0.500"], ["2", "-"], ["7", "0.125"], ["median", "0.250"]),
+    ]
+    data = json.loads(train(recipe, "--out", tmp_path / "run", "--json").stdout)
+    assert data["seeds"] == {"0": 0.25, "1": 0.5, "2": None, "7": 0.125}
+
+
+def test_notes_are_told_on_stderr(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(monkeypatch, notes=("3 polygons are left out",))
+    result = train(recipe, "--out", tmp_path / "run")
+    assert result.stderr == "note: 3 polygons are left out\n"
+    assert train(recipe, "--out", tmp_path / "run", "--quiet").output == ""
+    result = train(recipe, "--out", tmp_path / "run", "--json")
+    assert json.loads(result.stdout)["notes"] == ["3 polygons are left out"]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_only_the_first_of_several_processes_tells(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    finish(monkeypatch, scores={}, notes=("3 polygons are left out",))
+    result = train(recipe, "--out", tmp_path / "run", *options)
+    assert (result.exit_code, result.output) == (0, "")
 
 
 def test_json_is_one_object(recipe: Path, tmp_path: Path, started: Any) -> None:
@@ -167,7 +232,16 @@ def test_what_is_missing_is_named(
     assert result.stderr == f"Error: {package} is not installed; pip install 'rsseg[train]'\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("recipe.yaml",), ("recipe.yaml", "--out")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("recipe.yaml",),
+        ("recipe.yaml", "--out"),
+        ("recipe.yaml", "--out", "run", "--devices", "0"),
+        ("recipe.yaml", "--out", "run", "--device", "tpu"),
+    ],
+)
 def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     result = train(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")

@@ -3,7 +3,7 @@
 - `catalogue`: which image goes with which label, split and group; `tables`: as CSV or GeoPackage
 - `labels`: class indices of a window, from class rasters or polygons
 - `samplers`: random and regular windows; `balanced`: by class, `label_index`: where each class is
-- `splits`: by group, by block, or leaking
+- `splits`: by group, by block, or leaking; `neighbours`: what adjoins on the ground
 - `datasets`: published ones and one's own folders; `gaofen1`: its delivered scenes
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.datasets.class_tables import read_classes
 from rsseg.errors import CatalogueError, LegendError
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.opening import open_raster
@@ -83,9 +84,13 @@ def common_bands(
 def parse_legend(classes: Sequence[str]) -> Legend:
     """A legend from names, each ``NAME`` or ``CODE:NAME``; codes count on from the one before.
 
+    A single ``FILE.csv`` is a table of classes, see `rsseg.data.datasets.class_tables`.
+
     Raises:
-        LegendError: If a code is unusable, or a code or name comes twice.
+        LegendError: If a code is unusable, a code or name comes twice, or the table cannot be read.
     """
+    if len(classes) == 1 and classes[0].lower().endswith(".csv"):
+        return read_classes(classes[0]).legend
     found: list[LandClass] = []
     for text in classes:
         code, colon, name = text.partition(":")

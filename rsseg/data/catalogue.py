@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,10 +110,12 @@ class Catalogue:
     def __post_init__(self) -> None:
         if not self.scenes:
             raise CatalogueError("the catalogue lists no scene")
-        times = Counter((str(scene.image), str(scene.window)) for scene in self.scenes)
-        (image, _), most = times.most_common(1)[0]
+        # one file may be written in several ways: ./a.tif, ../data/a.tif
+        times = Counter((os.path.realpath(s.image), str(s.window)) for s in self.scenes)
+        (image, window), most = times.most_common(1)[0]
         if most > 1:
-            raise CatalogueError(f"the catalogue lists {image} more than once")
+            part = "" if window == "None" else f" with {window}"
+            raise CatalogueError(f"the catalogue lists {image}{part} more than once")
 
     def __len__(self) -> int:
         return len(self.scenes)

@@ -74,7 +74,7 @@ def catalogue_statistics(
     if not any(image.valid for image in images):
         raise CatalogueError("no image of the catalogue has a valid pixel")
     found = tuple(c.result(name) for c, name in zip(counters, names, strict=True))
-    result = Statistics(dtype.name, found, legend, tuple(images), tuple(notes))
+    result = Statistics(dtype.name, found, legend, tuple(images), tuple(dict.fromkeys(notes)))
     return result if given else _occurring(result)
 
 

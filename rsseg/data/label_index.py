@@ -24,7 +24,7 @@ PIXELS = 4096
 """Pixels remembered of each class of each scene."""
 
 _STRIP = 1 << 24
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

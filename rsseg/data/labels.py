@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import LabelledScene
 from rsseg.errors import LegendError, OptionError, SceneError
-from rsseg.geo.features import Features, PolygonRaster, read_features
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.tiling import inner_part, shifted
@@ -89,6 +87,9 @@ class LabelRaster(Labels):
         self._corner = self._own(part)
         self._indices, self._count = legend.indices, len(legend)
         self._plain = legend.codes.tolist() == list(range(len(legend)))
+        # overviews may hold codes mixed from neighbours, as those of the COG driver do; a VRT hides
+        # those of its sources
+        self._mixed = bool(self._dataset.overviews(1)) or self._dataset.driver == "VRT"
 
     def read(self, window: Window, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """Class indices ``(h, w)`` of a window, 255 where unlabelled or beyond the scene.
@@ -102,13 +103,20 @@ class LabelRaster(Labels):
         limits = self.shape[0] // self._stride, self.shape[1] // self._stride
         part = inner_part(own, limits, shape or (own.height, own.width))
         place = shifted(part.inside, self._corner)
+        wanted = None if self._mixed else part.shape
         try:
             with reading(self._dataset):
                 codes = self._dataset.read(
-                    1, window=place, out_shape=part.shape, resampling=Resampling.nearest
+                    1, window=place, out_shape=wanted, resampling=Resampling.nearest
                 )
         except RasterioError as error:
-            raise SceneError(f"{self.path} cannot be read at {place}") from error
+            raise SceneError(
+                f"{self.path} cannot be read near row {int(place.row_off)}, "
+                f"column {int(place.col_off)}",
+                remedy="the file is damaged or incomplete, copy or download it again",
+            ) from error
+        if codes.shape != part.shape:
+            codes = _nearest(codes, part.shape)
         indices = self._classes(codes)
         return np.pad(indices, part.pads, constant_values=NODATA) if part.padded else indices
 
@@ -126,7 +134,10 @@ class LabelRaster(Labels):
         return Window(*(side // self._stride for side in sides))
 
     def _classes(self, codes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        within = codes if codes.dtype == np.uint8 else np.clip(codes, 0, NODATA).astype(np.uint8)
+        if codes.dtype == np.uint8:
+            within = codes
+        else:  # what is no number is a code that no class has
+            within = np.nan_to_num(np.clip(codes, 0, NODATA)).astype(np.uint8)
         if self._plain:
             indices, unknown = within, within + np.uint8(1) > self._count  # 255 + 1 is 0
         else:
@@ -140,48 +151,6 @@ class LabelRaster(Labels):
                 expected=f"{np.flatnonzero(self._indices != NODATA).tolist()} or {NODATA}",
             )
         return indices
-
-
-class LabelPolygons(Labels):
-    """Polygons with a class, burnt window by window; where they overlap, the later one wins.
-
-    Args:
-        scene: The row that names the file, its field, its areas and its background.
-        legend: The classes; names or codes are matched.
-        grid: Grid of the scene, or of the part that the row is about.
-
-    Raises:
-        SceneError: If a file cannot be read or holds other geometries.
-        OptionError: If the field is not there.
-        LegendError: If a class is none of the legend's.
-        GridMismatch: If the scene has no CRS to take the polygons to.
-    """
-
-    def __init__(self, scene: LabelledScene, legend: Legend, grid: Grid) -> None:
-        fields = (scene.field,) if scene.field else ("class", "class_id")
-        features = read_features(scene.label, grid, fields)
-        _require_polygons(scene.label, features)
-        self._polygons = PolygonRaster(features.geometries, _indices(scene, features, legend), grid)
-        notes, self._areas, self._background = features.notes, None, NODATA
-        if scene.areas is not None:
-            areas = read_features(scene.areas, grid, ())
-            _require_polygons(scene.areas, areas)
-            inside = np.zeros(len(areas.geometries), np.uint8)
-            self._areas = PolygonRaster(areas.geometries, inside, grid)
-            notes += areas.notes
-        if scene.background is not None:
-            self._background = _index(scene.background, legend, f"the background of {scene.label}")
-        super().__init__((grid.height, grid.width), notes)
-
-    def read(self, window: Window, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
-        """Class indices ``(h, w)`` of a window, 255 where unlabelled or beyond the scene."""
-        size = shape or (int(window.height), int(window.width))
-        part = inner_part(window, self.shape, size)
-        indices = self._polygons.read(part.inside, part.shape)
-        indices[indices == NODATA] = self._background
-        if self._areas is not None:
-            indices[self._areas.read(part.inside, part.shape) == NODATA] = NODATA
-        return np.pad(indices, part.pads, constant_values=NODATA)
 
 
 def open_labels(scene: LabelledScene, legend: Legend, grid: Grid, label_stride: int = 1) -> Labels:
@@ -200,33 +169,17 @@ def open_labels(scene: LabelledScene, legend: Legend, grid: Grid, label_stride: 
         GridMismatch: If polygons have a CRS and the scene has none.
     """
     if scene.polygons:
+        from rsseg.data.label_polygons import LabelPolygons  # which builds on this module
+
         return LabelPolygons(scene, legend, grid)
     return LabelRaster(scene.label, legend, scene.window, label_stride)
 
 
-def _require_polygons(path: Path, features: Features) -> None:
-    kinds = set(shapely.get_type_id(features.geometries).tolist())
-    if not kinds <= {3, 6}:
-        raise SceneError(f"{path} holds other geometries than polygons", expected="polygons")
-
-
-def _indices(scene: LabelledScene, features: Features, legend: Legend) -> npt.NDArray[np.uint8]:
-    """Class index by polygon, from names or codes."""
-    values, place = np.unique(features.values.astype(str), return_inverse=True)
-    said = f"the field '{features.field}' of {scene.label}"
-    found = [_index(value, legend, said) for value in values.tolist()]
-    return np.array(found, np.uint8)[place] if found else np.empty(0, np.uint8)
-
-
-def _index(value: str, legend: Legend, place: str) -> int:
-    """Class index of a name or a code; 255 for the code of nodata."""
-    name = value.strip()
-    if name in legend.names:
-        return legend.names.index(name)
-    code = name.removesuffix(".0")
-    if code.isdecimal() and int(code) <= NODATA:
-        index = int(legend.indices[int(code)])
-        if index != NODATA or int(code) == NODATA:
-            return index
-    classes = ", ".join(f"{c.code} {c.name}" for c in legend)
-    raise LegendError(f"{place} holds the class '{name}'", expected=classes)
+def _nearest(codes: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """The codes at the centres of the pixels of another shape."""
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * there / wanted).astype(np.intp)
+        for wanted, there in zip(shape, codes.shape, strict=True)
+    )
+    sampled: npt.NDArray[Any] = codes[rows[:, None], columns]
+    return sampled

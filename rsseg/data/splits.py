@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.neighbours import neighbour_groups
 from rsseg.errors import OptionError
 from rsseg.geo.tiling import Tiling, shifted
 
@@ -39,17 +40,18 @@ def by_group(catalogue: Catalogue, shares: Mapping[str, float], seed: int = 0) -
 def by_block(
     catalogue: Catalogue, shares: Mapping[str, float], *, size: int, gap: int, seed: int = 0
 ) -> Catalogue:
-    """Square blocks of every scene to each split, with a gap between all of them.
+    """Square blocks of every scene to each split, with a gap between those of different splits.
 
     Pixels that are near are alike, so a test next to training pixels flatters. Each block is a row
-    of its own, with a ``window``; samples do not leave it.
+    of its own, with a ``window``; samples do not leave it. Blocks of different rows that overlap on
+    the ground, or lie nearer than the gap, as where tiles adjoin, come into one split.
 
     Args:
         catalogue: Labelled scenes; the splits they have are replaced.
         shares: Share of the blocks by split, summing to 1.
         size: Side of the blocks with their gap, pixels; what is left over at the lower and right
             edge joins the blocks there.
-        gap: Pixels left out between any two blocks.
+        gap: Pixels left out between any two blocks of a scene.
         seed: Another seed, other splits.
 
     Raises:
@@ -58,13 +60,16 @@ def by_block(
     """
     if not 0 <= gap < size:
         raise OptionError("blocks need a size larger than their gap", got=f"{size} and {gap}")
-    rows = []
-    for scene in catalogue:
+    rows, grids, sources = [], [], []
+    for source, scene in enumerate(catalogue):
         grid = scene.footprint()
         for top, bottom in _spans(grid.height, size, gap):
             for left, right in _spans(grid.width, size, gap):
-                rows.append(_part(scene, Window(left, top, right - left, bottom - top)))
-    return _assigned(rows, shares, seed)
+                window = Window(left, top, right - left, bottom - top)
+                rows.append(_part(scene, window))
+                grids.append(grid.crop(window))
+                sources.append(source)
+    return _assigned(rows, shares, seed, neighbour_groups(rows, grids, sources, gap))
 
 
 def random_crops(
@@ -120,7 +125,7 @@ def assign_splits(
     Raises:
         OptionError: If a share is negative or they do not sum to 1.
     """
-    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-9:
+    if not (min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-9):
         given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
         raise OptionError("shares of splits must be 0 or more and sum to 1", got=given)
     sizes = Counter(groups)
@@ -153,9 +158,15 @@ def _part(scene: LabelledScene, window: Window) -> LabelledScene:
     return replace(scene, window=shifted(window, scene.window) if scene.window else window)
 
 
-def _assigned(rows: list[LabelledScene], shares: Mapping[str, float], seed: int) -> Catalogue:
-    """Rows to splits, each by itself."""
-    names = [f"{row.image} {row.window}" for row in rows]
+def _assigned(
+    rows: list[LabelledScene],
+    shares: Mapping[str, float],
+    seed: int,
+    together: Sequence[int] | None = None,
+) -> Catalogue:
+    """Rows to splits, each by itself or with those of which it has the first one's number."""
+    firsts = rows if together is None else [rows[number] for number in together]
+    names = [f"{row.image} {row.window}" for row in firsts]
     splits = assign_splits(names, shares, seed)
     return Catalogue(
         tuple(replace(row, split=splits[name]) for row, name in zip(rows, names, strict=True))

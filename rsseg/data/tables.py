@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio.raw
@@ -92,10 +93,17 @@ def _csv(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     except UnicodeDecodeError as error:
         raise CatalogueError(f"{path} is not a text in UTF-8", expected="a CSV") from error
     reader = csv.DictReader(lines)
-    _require_columns(path, reader.fieldnames or ())
-    for number, row in enumerate(reader, 2):
-        # a short line has None for what it lacks, a long one a list for what is too much
-        yield f"line {number}", {k: v for k, v in row.items() if isinstance(v, str)}
+    names = reader.fieldnames or ()
+    _require_columns(path, names)
+    for row in reader:
+        where = f"line {reader.line_num}"
+        if None in row:  # what is too much
+            raise CatalogueError(
+                f"{path}, {where} has {len(names) + len(row[None])} values",
+                expected=f"{len(names)}; those that hold a comma stand in quotes",
+            )
+        # a short line has None for what it lacks
+        yield where, {k: v for k, v in row.items() if v is not None}
 
 
 def _geopackage(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
@@ -104,20 +112,29 @@ def _geopackage(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
         layer = _LAYER if _LAYER in layers or not layers else layers[0]
         meta, _, _, columns = pyogrio.raw.read(path, layer=layer, read_geometry=False)
     except (DataSourceError, DataLayerError) as error:
-        raise CatalogueError(f"{path} cannot be read: {error}") from error
+        raise CatalogueError(f"{path} cannot be read", expected="a GeoPackage") from error
     names = [str(name) for name in meta["fields"]]
     _require_columns(path, names)
     for number, values in enumerate(zip(*columns, strict=True), 1):
         row = zip(names, values, strict=True)
-        yield f"row {number}", {k: "" if v is None else str(v) for k, v in row}
+        yield f"row {number}", {k: _text(v) for k, v in row}
 
 
-def _require_columns(path: Path, names: Iterable[str]) -> None:
+def _require_columns(path: Path, names: Collection[str]) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise CatalogueError(
-            f"{path} lacks the columns {', '.join(missing)}", expected=", ".join(COLUMNS)
+            f"{path} lacks the columns {', '.join(missing)}",
+            expected=", ".join(COLUMNS),
+            got=", ".join(names) or "nothing",
         )
+
+
+def _text(value: Any) -> str:
+    """A value of a GeoPackage; whole numbers come as floating-point ones where some are NULL."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _scene(table: Path, where: str, row: Mapping[str, str]) -> LabelledScene:

@@ -85,5 +85,5 @@ class Grid:
         crs = self.crs.to_string() if self.crs else "without CRS"
         if len(crs) > 40:
             crs = crs[:37] + "..."
-        corner = f"({self.transform.c:g}, {self.transform.f:g})"
+        corner = f"({self.transform.c:.10g}, {self.transform.f:.10g})"
         return f"{self.width} x {self.height} pixels of {self.transform.a:g} at {corner} {crs}"

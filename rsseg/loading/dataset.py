@@ -102,7 +102,8 @@ class WindowDataset(Dataset[Sample]):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the labels: features left out, reprojections."""
-        return tuple(note for labels in self._polygons.values() for note in labels.notes)
+        notes = (note for labels in self._polygons.values() for note in labels.notes)
+        return tuple(dict.fromkeys(notes))  # parts of a scene have one file
 
     def __len__(self) -> int:
         return len(self.places)

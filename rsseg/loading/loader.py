@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from rsseg.errors import OptionError, RssegError
 from rsseg.geo.opening import hold_gdal_cache
-from rsseg.loading.dataset import Sample, WindowDataset
+from rsseg.loading.dataset import Sample
 
 CACHE = 64 << 20
 """Bytes of GDAL's block cache in each worker; its own default is a twentieth of the memory each."""
+
+
+class Samples(Protocol):
+    """Samples by number, such as a `WindowDataset`; numbers beyond the length are later epochs'."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> Sample: ...
 
 
 class Epochs(Sampler[int]):
@@ -46,7 +54,7 @@ class Epochs(Sampler[int]):
 
 
 def batches(
-    dataset: WindowDataset,
+    dataset: Samples,
     batch_size: int,
     *,
     workers: int = 0,
@@ -58,7 +66,7 @@ def batches(
     What is wrong with a file is raised as by the dataset, from workers too.
 
     Args:
-        dataset: Samples of one shape and type.
+        dataset: Samples of one shape and type by number, beyond the length too.
         batch_size: Samples in a batch; the last one of an epoch may have fewer.
         workers: Processes that read; 0 reads in this one.
         first: Number of the first sample of this process, to go on with a run.
@@ -82,7 +90,7 @@ class _Told(Dataset[Any]):
     A worker that raises sends its whole traceback as the message, which no one can read.
     """
 
-    def __init__(self, dataset: WindowDataset) -> None:
+    def __init__(self, dataset: Samples) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:

@@ -90,9 +90,11 @@ class CatalogueDataset(GeoDataset):
             raise IndexError(f"no scene has anything of {query}")
         columns, rows = round((x.stop - x.start) / x.step), round((y.stop - y.start) / y.step)
         transform = ~self._grids[index].transform
-        left, top = (round(value) for value in transform @ (x.start, y.stop))
-        right, bottom = (round(value) for value in transform @ (x.stop, y.start))
-        window = Window(left, top, max(right - left, 1), max(bottom - top, 1))
+        left, top = transform @ (x.start, y.stop)
+        right, bottom = transform @ (x.stop, y.start)
+        # rounding the far corner instead would make some windows a pixel longer, and resample them
+        sides = max(round(right - left), 1), max(round(bottom - top), 1)
+        window = Window(round(left), round(top), *sides)
         scene, labels = self._files(index)
         pixels, valid = scene.read(window, (rows, columns))
         indices = labels.read(window, (rows, columns))
@@ -179,7 +181,7 @@ class TorchgeoSamples(Dataset[Sample]):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(hash((self._seed, number)))
                 image, label = self._transform(image, label)
-        return {"image": image, "label": label}
+        return {"image": image, "label": label, "number": number}
 
     def _pair(self, picture: int) -> tuple[Tensor, Tensor]:
         sample = self._dataset[picture]

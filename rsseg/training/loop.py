@@ -1,113 +1,217 @@
-"""Lightning's trainer as runs use it: checkpoints, loggers, averaged weights, processes."""
+"""Lightning's trainer as runs use it: averaged weights, loggers, early end, one-line errors."""
 
 from __future__ import annotations
 
+import logging
+import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-    Timer,
-)
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from rsseg.errors import OutputError
+from rsseg.errors import OptionError, TrainingError
+from rsseg.training.checkpoints import BEST, LAST, Checkpoints, WholeFiles
+from rsseg.training.processes import machines, rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
 
-LAST = "last.ckpt"
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _EVERY = 20
+"""Steps between entries in the log."""
 
 
-def rank() -> int:
-    """Index of this process among those of the run; 0 where there is but one."""
-    return int(getattr(rank_zero_only, "rank", 0) or 0)
+def make_trainer(
+    recipe: Recipe, out: Path, on_progress: Callable[[int, int], None]
+) -> lightning.Trainer:
+    """Lightning's trainer for a run; nothing is written yet.
+
+    Args:
+        recipe: The whole run, with its steps in numbers.
+        out: Run folder.
+        on_progress: Called in the first process with steps done and steps in all.
+
+    Raises:
+        OptionError: If the devices or processes are not there, or do not compute in the precision.
+    """
+    section, optimiser = recipe.trainer, recipe.optimiser
+    assert section.steps is not None
+    nodes = machines(section.devices)
+    callbacks: list[Callback] = [_Progress(on_progress), _Waiting(), _LastStep(), Timer()]
+    if section.ema is not None:
+        average = get_ema_multi_avg_fn(section.ema)  # type: ignore[no-untyped-call]
+        callbacks.append(WeightAveraging(use_buffers=True, multi_avg_fn=average))
+    if section.patience is not None:
+        callbacks.append(_Patience(section.patience))
+    try:
+        with _quiet():
+            trainer = lightning.Trainer(
+                max_steps=section.steps,
+                val_check_interval=min(section.validate_every, section.steps)
+                * optimiser.accumulate,
+                accumulate_grad_batches=optimiser.accumulate,
+                gradient_clip_val=optimiser.clip,
+                precision=_PRECISION[section.precision],  # type: ignore[arg-type]
+                accelerator="gpu" if section.device == "cuda" else section.device,
+                devices=section.devices // nodes,
+                num_nodes=nodes,
+                strategy="ddp" if section.devices > 1 else "auto",
+                use_distributed_sampler=False,
+                plugins=[WholeFiles()],
+                callbacks=[*callbacks, Checkpoints(out, SCORE)],
+                logger=[
+                    CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
+                    TensorBoardLogger(out, name="", version=""),
+                ],
+                default_root_dir=out,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                num_sanity_val_steps=0,
+                log_every_n_steps=_EVERY,
+            )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise OptionError(
+            f"{section.devices} x {section.device} cannot be trained on: {error}",
+            remedy="choose others by trainer.device and trainer.devices",
+        ) from error
+    if section.precision == "fp16" and isinstance(trainer.accelerator, CPUAccelerator):
+        raise OptionError("CPUs do not train in fp16", expected="fp32 or bf16", got="fp16")
+    return trainer
 
 
 def fit(
+    trainer: lightning.Trainer,
     task: SegmentationTask,
     training: DataLoader[Any],
     validation: DataLoader[Any],
-    out: Path,
     *,
     resume: bool,
-    on_progress: Callable[[int, int], None],
 ) -> tuple[Path, float]:
     """Train a task to the end of its recipe.
+
+    Args:
+        trainer: Of `make_trainer`.
+        task: What is trained.
+        training: The batches to come.
+        validation: What `SegmentationTask.validation_step` takes.
+        resume: Go on from the last checkpoint.
 
     Returns:
         The checkpoint of the best validation, and the seconds of the training.
 
     Raises:
-        OutputError: If a checkpoint or log cannot be written.
-        TrainingError: If the loss is not finite.
+        TrainingError: If the loss is not finite, memory runs out, or the run is interrupted.
+        OSError: If a checkpoint or log cannot be written.
     """
-    best = ModelCheckpoint(out, filename="best", monitor=SCORE, mode="max")
-    last = ModelCheckpoint(out, filename="last", enable_version_counter=False)
-    timer = Timer()
-    callbacks = [best, last, timer, _Progress(on_progress), _Waiting()]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(task.recipe, out, callbacks)
-        try:
-            trainer.fit(
-                task, training, validation, ckpt_path=out / LAST if resume else None,
-                weights_only=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise OutputError(
-                f"the run in {out} cannot be written: {error}",
-                remedy="free some space and go on with --resume",
+    out = Path(trainer.default_root_dir)
+    with _quiet(), _told(trainer):
+        trainer.fit(
+            task, training, validation, ckpt_path=out / LAST if resume else None,
+            weights_only=True,
+        )  # fmt: skip
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    (timer,) = (each for each in callbacks if isinstance(each, Timer))
+    return out / BEST, timer.time_elapsed()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what Lightning tells, which no one can use."""
+    logs = [logging.getLogger(f"lightning{part}") for part in ("", ".pytorch", ".fabric")]
+    levels = [log.level for log in logs]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            for log in logs:
+                log.setLevel(logging.ERROR)
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
+@contextmanager
+def _told(trainer: lightning.Trainer) -> Iterator[None]:
+    """What can end a training, in one sentence each."""
+    try:
+        yield
+    except SystemExit as error:  # Lightning's way to end on a signal
+        if rank():
+            raise
+        raise TrainingError("the run was interrupted", remedy="go on with --resume") from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "the device has too little memory for a step",
+            remedy="lower data.batch_size and raise optimiser.accumulate, or lower data.window",
+        ) from error
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise TrainingError(
+                "a process that reads was killed, most likely for want of memory",
+                remedy="lower data.workers and go on with --resume",
             ) from error
-    return Path(best.best_model_path), timer.time_elapsed()
+        if trainer.world_size > 1 and _is_lost(error):
+            if rank():
+                raise SystemExit(1) from error
+            raise TrainingError(
+                "another process of the run has ended", remedy="go on with --resume"
+            ) from error
+        raise
+    finally:
+        launcher = trainer.strategy.launcher
+        if trainer.interrupted and launcher is not None:
+            launcher.kill(signal.SIGKILL)  # they would wait for this one
 
 
-def _trainer(recipe: Recipe, out: Path, callbacks: list[Callback]) -> lightning.Trainer:
-    section, optimiser = recipe.trainer, recipe.optimiser
-    assert section.steps is not None
-    if section.ema is not None:
-        callbacks = [*callbacks, EMAWeightAveraging(decay=section.ema, use_buffers=True)]
-    if section.patience is not None:
-        callbacks = [*callbacks, EarlyStopping(SCORE, mode="max", patience=section.patience)]
-    return lightning.Trainer(
-        max_steps=section.steps,
-        val_check_interval=min(section.validate_every, section.steps) * optimiser.accumulate,
-        accumulate_grad_batches=optimiser.accumulate,
-        gradient_clip_val=optimiser.clip,
-        precision=_PRECISION[section.precision],  # type: ignore[arg-type]
-        accelerator="gpu" if section.device == "cuda" else section.device,
-        devices=section.devices,
-        strategy="ddp" if section.devices > 1 else "auto",
-        use_distributed_sampler=False,
-        callbacks=callbacks,
-        logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="")],
-        default_root_dir=out,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=_EVERY,
-    )
+def _is_lost(error: RuntimeError) -> bool:
+    """Whether the other processes cannot be reached any more."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 class _Progress(Callback):
     """Tells the caller of each step."""
 
     def __init__(self, on_progress: Callable[[int, int], None]) -> None:
-        self._on_progress = on_progress
+        self._on_progress, self._told = on_progress, -1
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Report the step."""
-        self._on_progress(trainer.global_step, int(trainer.max_steps))
+        """Report the step, once all batches of it are through."""
+        if trainer.is_global_zero and trainer.global_step != self._told:
+            self._told = trainer.global_step
+            self._on_progress(trainer.global_step, int(trainer.max_steps))
+
+
+class _LastStep(Callback):
+    """Lets the last step be validated too, whatever the interval."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Ask for the end, before which Lightning validates."""
+        if trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True
+
+
+class _Patience(EarlyStopping):
+    """Ends a run after so many validations without a better score, also one that is resumed."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__(SCORE, mode="max", patience=patience, check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Stop at once where the last checkpoint is that of the end."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class _Waiting(Callback):
@@ -117,6 +221,7 @@ class _Waiting(Callback):
         self._ended: float | None = None
         self._begun = 0.0
         self._waited = self._passed = 0.0
+        self._logged = 0
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
         """Note how long the batch took to come."""
@@ -131,7 +236,9 @@ class _Waiting(Callback):
         """Note how long the step took, and log the share now and then."""
         self._ended = time.perf_counter()
         self._passed += self._ended - self._begun
-        if trainer.global_step % _EVERY == 0 and self._passed:
+        step = trainer.global_step
+        if step % _EVERY == 0 and step != self._logged:
+            self._logged = step
             task.log("data_wait", self._waited / self._passed)
             self._waited = self._passed = 0.0
 

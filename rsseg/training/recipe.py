@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,9 +22,9 @@ from rsseg.training.sections import (
     Section,
     Trainer,
 )
+from rsseg.training.shipped import find_recipe, merged_values
 
-SHIPPED = Path(__file__).parent / "recipes"
-VARIANTS = "variants"
+__all__ = ["Recipe", "find_recipe", "read_recipe"]
 
 
 class Recipe(Section):
@@ -92,18 +90,8 @@ def read_recipe(name: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
     Raises:
         RecipeError: If the file or variant is missing or not YAML, or a key or value is wrong.
     """
-    file, variant = find_recipe(name)
-    values = read_values(file)
-    variants = values.pop(VARIANTS, None) or {}
+    values = merged_values(name)
     try:
-        if variant is not None:
-            if variant not in variants:
-                raise RecipeError(
-                    f"{file.name} has no variant '{variant}'",
-                    expected=", ".join(variants) or "none: leave it out",
-                )
-            values = _merged(values, variants[variant])
-            values["title"] = f"{values.get('title', '')}: {variant}"
         for setting in settings:
             _change(values, setting)
     except yaml.YAMLError as error:
@@ -112,57 +100,6 @@ def read_recipe(name: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise RecipeError(f"{name}: {_first_problem(error)}") from error
-
-
-def find_recipe(name: str | Path) -> tuple[Path, str | None]:
-    """The file of a recipe and the variant that its name asks for.
-
-    Raises:
-        RecipeError: If there is none.
-    """
-    for text, variant in _readings(str(name)):
-        for file in (Path(text), SHIPPED / f"{text}.yaml"):
-            if file.is_file():
-                return file, variant
-    shipped = ", ".join(sorted(recipe.stem for recipe in SHIPPED.glob("*.yaml")))
-    raise RecipeError(f"there is no recipe {name}", expected=f"a file or {shipped}")
-
-
-def read_values(file: Path) -> dict[str, Any]:
-    """The sections of a recipe as they stand in its file, with its variants.
-
-    Raises:
-        RecipeError: If it is not YAML or has no sections.
-    """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} is not YAML: {error}") from error
-    variants = values.get(VARIANTS) or {} if isinstance(values, dict) else None
-    if not isinstance(variants, dict):
-        raise RecipeError(f"{file} is not a recipe", expected="sections of keys and values")
-    for name, changes in variants.items():
-        if not isinstance(changes, dict | None):
-            raise RecipeError(f"the variant '{name}' of {file} is no section")
-    return dict(values)
-
-
-def _readings(name: str) -> Iterator[tuple[str, str | None]]:
-    yield name, None
-    text, colon, variant = name.rpartition(":")
-    if colon:
-        yield text, variant
-
-
-def _merged(values: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
-    """Values with those of a variant in their place; a section is changed, not replaced."""
-    merged = copy.deepcopy(values)
-    for key, value in (changes or {}).items():
-        here = merged.get(key)
-        merged[key] = (
-            _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
-        )
-    return merged
 
 
 def _change(values: dict[str, Any], setting: str) -> None:

@@ -70,6 +70,16 @@ def validation_windows(recipe: Recipe, catalogue: Catalogue) -> WindowDataset:
     )
 
 
+def validation_numbers(parts: int, shard: tuple[int, int]) -> DataLoader[Any]:
+    """Numbers of the parts that one process validates; -1, which is none, where it has fewer.
+
+    Without it a process without a part would not come to where all add their counts.
+    """
+    mine = list(range(parts)[shard[0] :: shard[1]])
+    mine += [-1] * (-(-parts // shard[1]) - len(mine))
+    return DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
+
+
 def _sampler(recipe: Recipe, catalogue: Catalogue, count: int, seed: int) -> Sampler:
     data = recipe.data
     if data.balance is None:

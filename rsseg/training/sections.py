@@ -113,6 +113,7 @@ class Loss(Section):
         name: A loss of `rsseg.losses`.
         options: Its options.
         class_weights: ``median-frequency`` weighs the classes by the training split's frequencies.
+        rare: Classes that are left out of that median and get the least of the other weights.
         aux_weight: Share of the auxiliary head's loss.
         aux: Loss of the auxiliary head, one like the main one if None.
     """
@@ -120,8 +121,15 @@ class Loss(Section):
     name: str = "cross-entropy"
     options: dict[str, Any] = Field(default_factory=dict)
     class_weights: Literal["median-frequency"] | None = None
+    rare: tuple[str, ...] = ()
     aux_weight: float = Field(0.4, ge=0)
     aux: Loss | None = None
+
+    @model_validator(mode="after")
+    def _rare_ones_are_weighted(self) -> Loss:
+        if self.rare and self.class_weights is None:
+            raise ValueError("'rare' is of class_weights, which is not given")
+        return self
 
 
 class Optimiser(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from rsseg.data.agreement import common_legend
@@ -9,6 +10,7 @@ from rsseg.data.catalogue import Catalogue
 from rsseg.data.counting import catalogue_statistics
 from rsseg.data.statistics import Statistics
 from rsseg.errors import RecipeError
+from rsseg.losses import median_frequency_weights
 from rsseg.training.recipe import Recipe
 
 _IMAGENET = {
@@ -26,7 +28,7 @@ def settled(recipe: Recipe, training: Catalogue) -> Recipe:
         training: Labelled scenes to train on.
 
     Raises:
-        RecipeError: If a class has no pixel to weigh it by.
+        RecipeError: If a class has no pixel to weigh it by, or a rare one is none.
         LegendError: If labels do not agree in their classes.
         CatalogueError: If images differ in pixel type.
         SceneError: If a file cannot be read.
@@ -39,16 +41,10 @@ def settled(recipe: Recipe, training: Catalogue) -> Recipe:
         data["normalisation"] = _IMAGENET
     elif data["normalisation"] == "train":
         data["normalisation"] = facts.statistics.normalisation
-    if loss["class_weights"] is not None:
-        weights = facts.statistics.class_weights
-        if not all(weights):
-            lacking = [n for n, w in zip(facts.legend.names, weights, strict=True) if not w]
-            raise RecipeError(
-                f"no pixel of {', '.join(lacking)} tells a median-frequency weight",
-                remedy="leave that class out, or give loss.options.class_weights in numbers",
-            )
-        loss["options"]["class_weights"] = list(weights)
-        loss["class_weights"] = None
+    for part in (loss, loss["aux"]):
+        if part is not None and part["class_weights"] is not None:
+            part["options"]["class_weights"] = facts.class_weights(part["rare"])
+            part["class_weights"], part["rare"] = None, ()
     if trainer["steps"] is None:
         trainer["steps"] = trainer["epochs"] * facts.steps_of_an_epoch
         trainer["epochs"] = None
@@ -71,6 +67,23 @@ class _Facts:
             legend=self.legend,
             label_stride=data.label_stride,
         )
+
+    def class_weights(self, rare: Sequence[str]) -> list[float]:
+        """Median-frequency weights by class."""
+        names = self.legend.names
+        for name in rare:
+            if name not in names:
+                raise RecipeError(f"loss.rare has a class '{name}'", expected=", ".join(names))
+        weights = median_frequency_weights(
+            self.statistics.counts.tolist(), [names.index(name) for name in rare]
+        )
+        lacking = [name for name, weight in zip(names, weights, strict=True) if not weight]
+        if lacking:
+            raise RecipeError(
+                f"no pixel of {', '.join(lacking)} tells a median-frequency weight",
+                remedy="leave that class out, or give loss.options.class_weights in numbers",
+            )
+        return weights
 
     @cached_property
     def steps_of_an_epoch(self) -> int:

@@ -20,8 +20,9 @@ from rsseg.metrics import ConfusionMatrix
 from rsseg.models.transfer import take_over
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.training.optimising import optimiser_of, schedule_of
+from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
-from rsseg.training.validation import TileScores
+from rsseg.training.validation import Scorer
 
 SCORE = "val_miou"
 EMBEDDED = "embedded"
@@ -44,7 +45,7 @@ class SegmentationTask(lightning.LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.tiles: TileScores | None = None
+        self.scorer: Scorer | None = None
         self.describe: Callable[[int], str] = str
         self.network = _network(recipe).to(memory_format=torch.channels_last)
         if recipe.trainer.compile:
@@ -71,9 +72,6 @@ class SegmentationTask(lightning.LightningModule):
         Raises:
             TrainingError: If it is not finite.
         """
-        encoder = getattr(self.network, "encoder", None)
-        if self.global_step < self.recipe.optimiser.freeze_encoder and encoder is not None:
-            encoder.eval()  # its statistics stay too
         labels = batch["label"].long()
         outputs = self(batch["image"])
         outputs = (
@@ -89,7 +87,7 @@ class SegmentationTask(lightning.LightningModule):
                 remedy="lower optimiser.rate, add optimiser.clip=1, or look at the windows of this "
                 f"batch: {self._windows(batch)}",
             )
-        self.log("train_loss", loss, prog_bar=True)
+        self.log("train_loss", loss, sync_dist=self.recipe.trainer.devices > 1)
         return loss
 
     def label_transform(self) -> LabelTransform | None:
@@ -98,22 +96,32 @@ class SegmentationTask(lightning.LightningModule):
         return loss.label_transform() if isinstance(loss, losses.NPALoss) else None
 
     def on_train_batch_start(self, batch: Sample, index: int) -> None:
-        """Let the encoder's statistics move again once it learns."""
-        if self.global_step == self.recipe.optimiser.freeze_encoder:
+        """Seed dropout by the step, so that a resumed run goes on as it would have.
+
+        The encoder's statistics stay while it is frozen, and move again once it learns.
+        """
+        torch.manual_seed(hash((self.recipe.trainer.seeds[0], index, rank())))
+        frozen = self.recipe.optimiser.freeze_encoder
+        if self.global_step < frozen:
+            self._encoder.eval()
+        elif frozen and self.global_step == frozen:
             self.network.train()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave a frozen encoder out: of the optimiser's memory and of the gradient's norm too."""
+        if self.global_step < self.recipe.optimiser.freeze_encoder:
+            for parameter in self._encoder.parameters():
+                parameter.grad = None
 
     def on_validation_epoch_start(self) -> None:
         """Count from zero."""
         self.confusion = ConfusionMatrix(self.recipe.legend.names)
 
-    def validation_step(self, batch: Any, index: int) -> None:
-        """Count a scene predicted whole, or the windows of a batch."""
-        if self.tiles is not None:
-            self.confusion.add(self.tiles.count(self.network, int(batch), str(self.device)))
-            return
-        label = batch["label"]
-        prediction = _reduced(self(batch["image"]), label).argmax(dim=1)
-        self.confusion.update(label.cpu().numpy(), prediction.cpu().numpy())
+    def validation_step(self, number: int, index: int) -> None:
+        """Count the scene or window of this number; a number below 0 is none."""
+        if number >= 0:
+            assert self.scorer is not None
+            self.confusion.add(self.scorer.count(self.network, number, str(self.device)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of all processes together."""
@@ -122,7 +130,7 @@ class SegmentationTask(lightning.LightningModule):
         total = ConfusionMatrix(self.confusion.names)
         total.add(summed.cpu().numpy())
         scores = total.scores()
-        self.log(SCORE, scores["miou"] or 0.0, prog_bar=True, rank_zero_only=False)
+        self.log(SCORE, scores["miou"] or 0.0)
         self.log("val_oa", scores["oa"] or 0.0)
         self.log("val_mf1", scores["f1"] or 0.0)
         for name, row in scores["classes"].items():
@@ -139,6 +147,12 @@ class SegmentationTask(lightning.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    @property
+    def _encoder(self) -> nn.Module:
+        encoder = self.network.encoder
+        assert isinstance(encoder, nn.Module)  # every architecture has one
+        return encoder
 
     def _windows(self, batch: Sample) -> str:
         numbers: Any = batch.get("number", [])

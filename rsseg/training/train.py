@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-import yaml
-from torch.utils.data import DataLoader
 
 from rsseg import __version__
-from rsseg.bundle import Bundle
+from rsseg.bundle import Bundle, read_bundle
 from rsseg.data.catalogue import Catalogue
 from rsseg.data.tables import read_catalogue
-from rsseg.errors import OptionError, OutputError, RecipeError
+from rsseg.errors import OptionError, OutputError
 from rsseg.metrics import ConfusionMatrix
 from rsseg.models import load, save
+from rsseg.replacing import replacing
 from rsseg.training import loop, record
+from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
-from rsseg.training.samples import training_batches, training_windows, validation_windows
+from rsseg.training.resuming import require_folder, require_same, steps_done, without_weights
+from rsseg.training.samples import (
+    training_batches,
+    training_windows,
+    validation_numbers,
+    validation_windows,
+)
 from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask
-from rsseg.training.validation import TileScores
+from rsseg.training.validation import TileScores, WindowScores
 
+MODEL = "best.safetensors"
 _PLACES: Any = {"data": {"root", "catalogue", "attribution", "licence"}, "model": {"weights"}}
 """What a model file does not say of its recipe: paths, and what it says elsewhere."""
 
@@ -77,23 +85,32 @@ def train(
         CatalogueError: If the catalogue is wrong.
     """
     out, seeds = Path(out), recipe.trainer.seeds
-    if len(seeds) == 1:
-        return _train_one(recipe, seeds[0], out, resume, on_progress)
+    with _writing(out):
+        if len(seeds) == 1:
+            return _train_one(recipe, seeds[0], out, resume, on_progress)
+        return _train_seeds(recipe, out, resume, on_progress)
+
+
+def _train_seeds(
+    recipe: Recipe, out: Path, resume: bool, on_progress: Callable[[int, int], None]
+) -> TrainingResult:
+    seeds = recipe.trainer.seeds
     if recipe.trainer.devices > 1:
         raise OptionError(
             "several seeds cannot be trained on several devices in one run",
             remedy="run them one after the other, e.g. --set 'trainer.seeds=[0]'",
         )
+    folders = {seed: out / f"seed_{seed}" for seed in seeds}
+    begun = {seed: (folder / record.RECIPE).exists() for seed, folder in folders.items()}
+    require_folder(out, resume, any(begun.values()))
     results = {}
-    for number, seed in enumerate(seeds):
-        folder = out / f"seed_{seed}"
+    for number, (seed, folder) in enumerate(folders.items()):
+        trainer = recipe.trainer.model_copy(update={"seeds": (seed,)})
         results[seed] = _train_one(
-            recipe.model_copy(
-                update={"trainer": recipe.trainer.model_copy(update={"seeds": (seed,)})}
-            ),
+            recipe.model_copy(update={"trainer": trainer}),
             seed,
             folder,
-            resume and folder.exists(),
+            begun[seed],
             lambda done, total, before=number: on_progress(  # type: ignore[misc]
                 before * total + done, len(seeds) * total
             ),
@@ -107,7 +124,8 @@ def _median(results: dict[int, TrainingResult], out: Path) -> TrainingResult:
     middle = statistics.median_low(known.values()) if known else None
     chosen = next(result for seed, result in results.items() if scores[seed] == middle)
     summary = {"miou": scores, "median": statistics.median(known.values()) if known else None}
-    (out / "seeds.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    with replacing(out / "seeds.json") as unfinished:
+        unfinished.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     seconds = sum(result.seconds for result in results.values())
     return replace(chosen, seconds=seconds, seeds=scores)
 
@@ -119,92 +137,96 @@ def _train_one(
     resume: bool,
     on_progress: Callable[[int, int], None],
 ) -> TrainingResult:
-    first = loop.rank() == 0
-    if first:
-        _require_folder(out, resume)
+    shard = (rank(), recipe.trainer.devices)
+    first = shard[0] == 0
+    if first or resume:
+        require_folder(out, resume, (out / record.RECIPE).exists())
     catalogue = read_catalogue(recipe.catalogue)
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
     recipe = settled(recipe, training)
-    done = _steps_done(recipe, out) if resume else 0
-    finished = out / "best.safetensors"
-    if resume and finished.exists() and done == recipe.trainer.steps:
-        return _read_result(finished)
-    lightning.seed_everything(seed, verbose=False)
-    task = SegmentationTask(recipe)
+    if resume:
+        require_same(recipe, out)
+        if (out / MODEL).exists():
+            return _read_result(out / MODEL)
+    done = steps_done(out) if resume else 0
+    trainer = loop.make_trainer(recipe, out, on_progress)
+    torch.manual_seed(seed)
+    task = SegmentationTask(without_weights(recipe) if done else recipe)
     windows = training_windows(recipe, training, seed, task.label_transform())
     side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
     task.describe = windows.describe
     bundle = _describe(recipe, seed, training, validation)
-    tiles = TileScores(
-        bundle,
-        validation,
-        gsd=recipe.data.gsd,
-        label_stride=recipe.data.label_stride,
-        precision=recipe.trainer.precision if recipe.trainer.precision != "fp16" else "fp32",
-    )
-    shard = (loop.rank(), recipe.trainer.devices)
-    checked: DataLoader[Any]
-    if recipe.trainer.validation == "tiles":
-        task.tiles = tiles
-        checked = DataLoader(range(len(tiles.images))[shard[0] :: shard[1]], batch_size=None)  # type: ignore[arg-type]
-    else:
-        checked = DataLoader(side_by_side, 1, sampler=range(shard[0], len(side_by_side), shard[1]))
+    tiles = _tiles(recipe, bundle, validation)
+    tiles.require_predictable(task.network, recipe.trainer.device)
+    by_tiles = recipe.trainer.validation == "tiles"
+    task.scorer = tiles if by_tiles else WindowScores(recipe, side_by_side)
     if first:
         out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
         record.begin(out, recipe, done)
     best, seconds = loop.fit(
+        trainer,
         task,
         training_batches(recipe, windows, done, shard),
-        checked,
-        out,
+        validation_numbers(len(task.scorer), shard),
         resume=bool(done),
-        on_progress=on_progress,
     )
     notes = (*windows.notes, *side_by_side.notes)
     if not first:
-        return TrainingResult(finished, {}, seconds, notes=notes)
+        return TrainingResult(out / MODEL, {}, seconds, notes=notes)
     chosen = torch.load(best, weights_only=True, map_location="cpu")
     task.load_state_dict(chosen["state_dict"])
     network = task.network.cpu().eval()
     bundle = replace(bundle, provenance={**bundle.provenance, "training_seconds": round(seconds)})
-    save(finished, network, bundle, half=True)
-    network, _ = load(finished)
-    scores = _scores(tiles, network, bundle)
-    save(finished, network, replace(bundle, scores=scores), half=True)
-    record.end(out, recipe, network, side_by_side, scores)
-    return TrainingResult(finished, scores, seconds, notes=notes)
+    with replacing(out / MODEL) as unfinished:  # its name is there once all of the run is
+        save(unfinished, network, bundle, half=True)
+        network, _ = load(unfinished)
+        scores = _scores(tiles, network, bundle, recipe.trainer.device)
+        save(unfinished, network, replace(bundle, scores=scores), half=True)
+        record.end(out, recipe, network, side_by_side, scores)
+    return TrainingResult(out / MODEL, scores, seconds, notes=notes)
 
 
-def _scores(tiles: TileScores, network: torch.nn.Module, bundle: Bundle) -> dict[str, Any]:
+def _tiles(recipe: Recipe, bundle: Bundle, validation: Catalogue) -> TileScores:
+    data, precision = recipe.data, recipe.trainer.precision
+    return TileScores(
+        bundle,
+        validation,
+        gsd=data.gsd,
+        rescale=bundle.gsd is not None and (data.gsd or data.read_gsd) is not None,
+        label_stride=data.label_stride,
+        precision=precision if precision != "fp16" else "fp32",
+    )
+
+
+def _scores(
+    tiles: TileScores, network: torch.nn.Module, bundle: Bundle, device: str
+) -> dict[str, Any]:
     confusion = ConfusionMatrix(bundle.legend.names)
-    for image in range(len(tiles.images)):
-        confusion.add(tiles.count(network, image))
+    for image in range(len(tiles)):
+        confusion.add(tiles.count(network, image, device))
     return confusion.scores()
 
 
-def _require_folder(out: Path, resume: bool) -> None:
-    if not resume and (out / record.RECIPE).exists():
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Tell a full disk and the like in one sentence."""
+    try:
+        yield
+    except OSError as error:
         raise OutputError(
-            f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
-        )
-    if resume and not (out / loop.LAST).is_file():
-        raise OutputError(f"{out} holds no run to go on with", expected=f"a {loop.LAST} in it")
-
-
-def _steps_done(recipe: Recipe, out: Path) -> int:
-    """Steps of the run to go on with."""
-    before = Recipe.model_validate(yaml.safe_load((out / record.RECIPE).read_text("utf-8")))
-    if before != recipe:
-        raise RecipeError(f"the run in {out} had another recipe", expected=out / record.RECIPE)
-    last = torch.load(out / loop.LAST, weights_only=True, map_location="cpu")
-    return int(last["global_step"])
+            f"the run in {out} cannot go on: {error.strerror or error}",
+            got=error.filename,
+            remedy="free some space and go on with --resume"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else None,
+        ) from error
 
 
 def _read_result(model: Path) -> TrainingResult:
     """What a run that is done left behind."""
-    _, bundle = load(model)
+    bundle = read_bundle(model)
     seconds = float(bundle.provenance.get("training_seconds", 0))
     return TrainingResult(model, bundle.scores, seconds)
 
@@ -229,7 +251,7 @@ def _describe(recipe: Recipe, seed: int, training: Catalogue, validation: Catalo
         bands=tuple(str(band) for band in recipe.data.bands),
         normalisation=recipe.normalisation,
         window=recipe.window,
-        gsd=model.gsd,
+        gsd=model.gsd if model.gsd is not None else recipe.data.read_gsd,
         licence=recipe.data.licence,
         provenance={
             "title": recipe.title,

@@ -1,21 +1,43 @@
-"""Scores of whole scenes, by the same mosaic that ``rsseg predict`` uses."""
+"""Scores while training: of whole scenes as ``rsseg predict`` maps them, or of single windows."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
+from torch.nn import functional
 
 from rsseg.bundle import Bundle
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.labels import LabelRaster, open_labels
+from rsseg.loading import WindowDataset
 from rsseg.metrics import ConfusionMatrix
 from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.predict import plan
+from rsseg.training.recipe import Recipe
 
 _ROWS = 1024
+
+
+class Scorer(Protocol):
+    """Scores a network on parts of the validation split, by number."""
+
+    def __len__(self) -> int:
+        """Parts."""
+
+    def count(self, network: nn.Module, number: int, device: str) -> npt.NDArray[np.int64]:
+        """Confusion counts ``(K, K + 1)`` of one part, see `ConfusionMatrix`.
+
+        Args:
+            network: The network, left in evaluation mode on the device.
+            number: Which part.
+            device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
+        """
 
 
 class TileScores:
@@ -23,9 +45,9 @@ class TileScores:
 
     Args:
         bundle: Describes the network.
-        catalogue: Labelled scenes, usually the validation split.
-        gsd: Ground sample distance of the scenes in metres where their files do not tell it; if
-            given, they are predicted at the model's.
+        catalogue: Labelled scenes, usually the validation split; all rows of an image are a part.
+        gsd: Ground sample distance of the scenes in metres where their files do not tell it.
+        rescale: Whether to predict at the model's ground sample distance.
         label_stride: Pixels of a scene along a side of a label pixel.
         precision: ``fp32``, ``bf16`` or ``fp16``.
     """
@@ -36,38 +58,48 @@ class TileScores:
         catalogue: Catalogue,
         *,
         gsd: float | None = None,
+        rescale: bool = False,
         label_stride: int = 1,
         precision: str = "fp32",
     ) -> None:
         self._bundle, self._catalogue = bundle, catalogue
-        self._gsd, self._stride, self._precision = gsd, label_stride, precision
+        self._gsd, self._rescale = gsd, rescale
+        self._stride, self._precision = label_stride, precision
         self.images = tuple(dict.fromkeys(scene.image for scene in catalogue))
 
-    def count(self, network: nn.Module, image: int, device: str = "auto") -> npt.NDArray[np.int64]:
-        """Confusion counts ``(K, K + 1)`` of all rows of one image.
+    def __len__(self) -> int:
+        return len(self.images)
 
-        Args:
-            network: The network, left in evaluation mode on the device.
-            image: Its index in `images`.
-            device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
+    def require_predictable(self, network: nn.Module, device: str) -> None:
+        """Plan the prediction of every scene: what is wrong with one shows before the training.
+
+        Raises:
+            RssegError: As `rsseg.prediction.predict`.
         """
+        for image in self.images:
+            plan(image, bundle=self._bundle, network=network, options=self._options(device))
+
+    def count(self, network: nn.Module, number: int, device: str) -> npt.NDArray[np.int64]:
+        """Confusion counts of all rows of one image, see `Scorer.count`."""
         confusion = ConfusionMatrix(self._bundle.legend.names)
-        options = PredictOptions(
+        with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
+            out, image = Path(folder) / "prediction.tif", self.images[number]
+            options = self._options(device)
+            predict(image, out, bundle=self._bundle, network=network, options=options)
+            for scene in self._catalogue:
+                if scene.image == image:
+                    self._add(scene, out, confusion)
+        return confusion.matrix
+
+    def _options(self, device: str) -> PredictOptions:
+        return PredictOptions(
             overwrite=True,
             bands=tuple(int(b) if b.isdecimal() else b for b in self._bundle.bands),
-            rescale=self._gsd is not None and self._bundle.gsd is not None,
+            rescale=self._rescale,
             gsd=self._gsd,
             device=device,
             precision=self._precision,  # type: ignore[arg-type]
         )
-        with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
-            out = Path(folder) / "prediction.tif"
-            path = self.images[image]
-            predict(path, out, bundle=self._bundle, network=network, options=options)
-            for scene in self._catalogue:
-                if scene.image == path:
-                    self._add(scene, out, confusion)
-        return confusion.matrix
 
     def _add(self, scene: LabelledScene, prediction: Path, confusion: ConfusionMatrix) -> None:
         """Add the pixels of one row of the catalogue, a strip at a time."""
@@ -81,3 +113,38 @@ class TileScores:
         finally:
             truth.close()
             predicted.close()
+
+
+class WindowScores:
+    """Scores windows each by itself, without overlap or blending.
+
+    Args:
+        recipe: The whole run.
+        windows: Of the validation split.
+    """
+
+    def __init__(self, recipe: Recipe, windows: WindowDataset) -> None:
+        self._names, self._normalisation = recipe.legend.names, recipe.normalisation
+        self._windows = windows
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    @torch.no_grad()
+    def count(self, network: nn.Module, number: int, device: str) -> npt.NDArray[np.int64]:
+        """Confusion counts of one window, see `Scorer.count`."""
+        sample = self._windows[number]
+        gain, offset = (
+            torch.from_numpy(values)[:, None, None].to(device)
+            for values in (self._normalisation.gain, self._normalisation.offset)
+        )
+        image = sample["image"].to(device).float() * gain + offset
+        logits = network.eval()(image[None].contiguous(memory_format=torch.channels_last))
+        label = sample["label"]
+        if logits.shape[-2:] != label.shape:
+            logits = functional.interpolate(
+                logits, size=tuple(label.shape), mode="bilinear", align_corners=False
+            )
+        confusion = ConfusionMatrix(self._names)
+        confusion.update(label.numpy(), logits.argmax(dim=1)[0].cpu().numpy())
+        return confusion.matrix

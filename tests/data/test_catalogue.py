@@ -80,10 +80,17 @@ def test_further_columns_spaces_and_the_mark_of_excel_do_no_harm(tmp_path):
         ([HEADER, "a_image.tif,a_label.tif,train,g", ",,,"], "line 3: there is no image"),
         ([HEADER, "a_image.tif"], "line 2: there is no label"),
         ([HEADER, *["a_image.tif,a_label.tif,train,g"] * 2], r"a_image\.tif more than once"),
+        (
+            [HEADER, "a_image.tif,a_label.tif,train,g", "./x/../a_image.tif,a_label.tif,val,h"],
+            r"a_image\.tif more than once",
+        ),
+        (["image;label;split;group"], "got image;label;split;group"),
+        ([HEADER, "", "a_image.tif,a_label.tif,train,g,7"], "line 3 has 5 values, expected 4"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path, lines, message):
     _scene(tmp_path, "a")
+    (tmp_path / "x").mkdir()
     with pytest.raises(CatalogueError, match=message):
         read_catalogue(_table(tmp_path, *lines))
 

@@ -1,5 +1,7 @@
 """Labels that are polygons: burnt per window as if the whole scene had been rasterised."""
 
+import dataclasses
+
 import geopandas
 import numpy as np
 import pytest
@@ -178,3 +180,18 @@ def test_real_fields(real_data):
     counts = np.bincount(classes.ravel(), minlength=256)
     assert counts[1] == 17_052  # of 25,914 pixels of fields, as rasterio burns them whole
     assert counts[0] + counts[1] == 45_005
+
+
+def test_unlabelled_polygons_stay_so_above_the_background(scene):
+    row = scene(background="other", values=["field", "255"])
+    expected = whole(0)
+    expected[expected == LEGEND.names.index("water")] = NODATA
+    assert np.array_equal(read(row), expected)
+
+
+def test_files_without_a_polygon_in_the_scene_are_noted(scene, tmp_path):
+    row = scene(areas=[(500, 500, 510, 510)])
+    labels = open_labels(row, LEGEND, row.grid())
+    assert labels.notes == (f"{row.areas} has no polygon in {row.image}",)
+    part = dataclasses.replace(row, window=Window(0, 0, 9, 9))
+    assert open_labels(part, LEGEND, part.grid()).notes == ()

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
@@ -111,3 +113,35 @@ def test_coarse_labels_and_parts(make_scene):
             labels.read(Window(0, 0, 9, 11))
     finally:
         labels.close()
+
+
+def test_overviews_that_mix_classes_are_not_read(tmp_path):
+    legend = Legend(tuple(LandClass(code, f"c{code}", (code,) * 3) for code in (0, 9, 4)))
+    codes = np.where(np.add.outer(np.arange(1100) // 3, np.arange(1100) // 3) % 2, 9, 0)
+    profile = {"driver": "COG", "count": 1, "height": 1100, "width": 1100, "dtype": "uint8"}
+    profile |= {"crs": "EPSG:32633", "transform": Affine(1, 0, 9, 0, -1, 9), "blocksize": 128}
+    with rasterio.open(tmp_path / "l.tif", "w", **profile) as target:
+        target.write(codes.astype(np.uint8)[None])
+    with rasterio.open(tmp_path / "l.tif") as stored:
+        shrunk = stored.read(1, out_shape=(300, 500))
+    assert not set(np.unique(shrunk)) <= {0, 9}  # what the driver has made of them
+    raster = LabelRaster(tmp_path / "l.tif", legend)
+    for shape in ((550, 550), (300, 500), (1400, 2200)):
+        indices = raster.read(Window(0, 0, 1100, 1100), shape)
+        rows, columns = (((np.arange(n) + 0.5) * 1100 / n).astype(int) for n in shape)
+        assert np.array_equal(indices, legend.indices[codes[rows[:, None], columns]])
+    raster.close()
+
+
+def test_what_is_no_number_is_no_class(make_scene):
+    pixels = np.full((1, 4, 5), 7, np.float32)
+    pixels[0, 1, 2] = np.nan
+    with pytest.raises(LegendError, match=r"holds the code nan, expected \[2, 7\] or 255"):
+        _read(make_scene(pixels=pixels), Window(0, 0, 5, 4))
+
+
+def test_a_truncated_raster_is_named_with_the_place(make_scene):
+    path = make_scene(pixels=CODES[None])
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(SceneError, match="cannot be read near row 2, column 1; the file is dam"):
+        _read(path, Window(1, 2, 20, 18))

@@ -35,7 +35,9 @@ def test_many_groups_come_near_the_shares_and_seeds_differ():
     assert assign_splits(groups, SHARES, 1) != splits
 
 
-@pytest.mark.parametrize("shares", [{"a": 0.5, "b": 0.4}, {"a": 1.5, "b": -0.5}])
+@pytest.mark.parametrize(
+    "shares", [{"a": 0.5, "b": 0.4}, {"a": 1.5, "b": -0.5}, {"a": float("nan"), "b": 1}]
+)
 def test_wrong_shares_are_refused(shares):
     with pytest.raises(OptionError, match="sum to 1"):
         assign_splits(["x"], shares)
@@ -45,8 +47,9 @@ def test_wrong_shares_are_refused(shares):
 def catalogue(make_scene):
     rows = []
     for number, (height, width) in enumerate([(60, 90), (30, 45), (60, 40), (50, 50)]):
-        image = make_scene(f"{number}.tif", height=height, width=width)
-        label = make_scene(f"{number}_label.tif", height=height, width=width, bands=1)
+        size = {"height": height, "width": width, "crs": None}
+        image = make_scene(f"{number}.tif", **size)
+        label = make_scene(f"{number}_label.tif", **size, bands=1)
         group = "" if number == 3 else f"town{number // 2}"
         rows.append(LabelledScene(image, label, "all", group))
     return Catalogue(tuple(rows))

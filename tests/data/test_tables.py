@@ -110,3 +110,26 @@ def test_a_window_must_lie_in_its_image(catalogue):
     with pytest.raises(CatalogueError, match="leaves .*image.tif, expected within 40 x 30"):
         wrong.grid()
     assert catalogue.scenes[1].grid().height == 10
+
+
+def test_null_is_no_text_in_a_geopackage(catalogue, tmp_path):
+    scene = catalogue.scenes[0]
+    names = ["image", "label", "split", "group"]
+    columns = [
+        np.array([str(scene.image)] * 2, object),
+        np.array([str(scene.label)] * 2, object),
+        np.array(["train", None], object),
+        np.array([7.0, np.nan]),
+        np.array(["0 0 9 9", "9 0 9 9"], object),
+    ]
+    pyogrio.raw.write(
+        tmp_path / "c.gpkg",
+        np.array([None, None], object),
+        columns,
+        [*names, "window"],
+        driver="GPKG",
+        geometry_type="Polygon",
+        crs="EPSG:4326",
+    )
+    rows = read_catalogue(tmp_path / "c.gpkg").scenes
+    assert [(row.split, row.group) for row in rows] == [("train", "7"), ("", "")]

@@ -123,7 +123,7 @@ def test_polygons_and_parts_of_scenes(make_scene, tmp_path):
         )
     )
     data = WindowDataset(rows, GridWindows(32, 32), legend=LEGEND)
-    assert len(data.notes) == 2
+    assert len(data.notes) == 1  # of one file
     assert "1 feature without geometry" in data.notes[0]
     left = data[0]["label"]
     assert (left[:, 30:] == 255).all()  # beyond the part, though the image goes on
@@ -138,3 +138,17 @@ def test_polygons_and_parts_of_scenes(make_scene, tmp_path):
     assert np.array_equal(pixels[2]["image"], expected)
     shared = [batch["label"] for batch in batches(data, 1, workers=1)]
     assert same(shared, [sample["label"][None] for sample in data])
+
+
+@fork
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_workers_are_one_sentence(scenes, workers):
+    data = WindowDataset(scenes, RandomWindows(8, 6, 5), legend=LEGEND)
+    label = scenes.scenes[1].label
+    label.rename(label.with_name("gone.tif"))
+    with pytest.raises(SceneError) as caught:
+        images(batches(data, 2, workers=workers))
+    message = str(caught.value)
+    assert str(label) in message
+    assert "Traceback" not in message
+    assert message.count("SceneError") == 0

@@ -7,13 +7,15 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rasterio.windows import Window, from_bounds
 from torch.utils.data import DataLoader
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.errors import GridMismatch, LegendError, OptionError, SceneError
 from rsseg.legend import NODATA, LandClass, Legend
-from rsseg.loading import Augmentation, Augmenter
+from rsseg.loading import Augmentation, Augmenter, batches
 
 with warnings.catch_warnings():  # of the libraries that torchgeo imports
     warnings.simplefilter("ignore")
@@ -196,3 +198,25 @@ def test_datasets_of_other_tasks_are_refused():
     for size, count, length in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
         with pytest.raises(OptionError, match="positive size and count"):
             TorchgeoSamples(Wrong(length), size=size, count=count)
+
+
+@given(st.integers(0, 60), st.integers(0, 40), st.integers(1, 20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_box_of_whole_pixels_is_never_resampled(catalogue, east, south, side):
+    # places in quarters of a pixel, so that some corners lie half way between two
+    dataset = CatalogueDataset(catalogue, LEGEND)
+    left, top = 400_000 + east / 8, 5_000_000 - south / 8
+    pixels = dataset[left : left + side / 2, top - side / 2 : top]["image"].numpy()
+    with rasterio.open(catalogue.scenes[0].image) as image:
+        whole = image.read()
+    near = [(south // 4 + r, east // 4 + c) for r in (0, 1) for c in (0, 1)]
+    assert any(np.array_equal(pixels, whole[:, r : r + side, c : c + side]) for r, c in near)
+
+
+def test_batches_of_its_datasets_differ_by_epoch(vaihingen):
+    samples = TorchgeoSamples(vaihingen[0], size=12, count=6)
+    loader = batches(samples, 3)
+    epochs = [[batch["image"] for batch in loader] for _ in range(2)]
+    assert [len(epoch) for epoch in epochs] == [2, 2]
+    assert epochs[0][0].shape == (3, 3, 12, 12)
+    assert not torch.equal(epochs[0][0], epochs[1][0])

@@ -1,4 +1,5 @@
-import os
+import json
+import statistics
 
 import numpy as np
 import pytest
@@ -27,9 +28,12 @@ CLASSES = [
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    """Lightning leaves its seed in the environment."""
-    monkeypatch.setattr(os, "environ", os.environ.copy())
+def _one_thread():
+    """Threads of small tensors wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -199,8 +203,75 @@ def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
     with pytest.raises(OutputError, match="no run to go on with"):
         train(recipe, tmp_path / "none", resume=True)
     train(recipe, tmp_path / "run")
-    with pytest.raises(RecipeError, match="another recipe"):
-        train(_with(recipe, trainer={"seeds": [6]}), tmp_path / "run", resume=True)
+    changed = _with(recipe, trainer={"seeds": [6]}, optimiser={"rate": 0.5})
+    reason = r"another recipe: optimiser\.rate, trainer\.seeds changed"
+    with pytest.raises(RecipeError, match=reason):
+        train(changed, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_is_done_stays_as_it_is(recipe, tmp_path, monkeypatch):
+    first = train(recipe, tmp_path / "run")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    monkeypatch.setattr("rsseg.training.loop.fit", None)
+    again = train(_with(recipe, data={"workers": 2}), tmp_path / "run", resume=True)
+    assert (again.model, again.scores) == (first.model, first.scores)
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_run_goes_on_without_the_weights_that_it_started_from(recipe, tmp_path):
+    start = train(recipe, tmp_path / "start").model
+    recipe = _with(recipe, model={"weights": str(start)}, trainer={"steps": 4})
+
+    def stop(done, total):
+        if done == 3:
+            raise _PowerCut
+
+    with pytest.raises(_PowerCut):
+        train(recipe, tmp_path / "run", on_progress=stop)
+    start.unlink()
+    assert train(recipe, tmp_path / "run", resume=True).model.is_file()
+
+
+@pytest.mark.slow
+def test_seeds_are_runs_of_their_own_and_done_ones_stay(recipe, tmp_path, monkeypatch):
+    out, progress = tmp_path / "runs", []
+    recipe = _with(recipe, trainer={"seeds": [0, 7, 1]})
+
+    def stop(done, total):
+        progress.append((done, total))
+        if done == 5:
+            raise _PowerCut  # in the middle of the third
+
+    with pytest.raises(OutputError, match="no run to go on with"):
+        train(recipe, out, resume=True)
+    with pytest.raises(_PowerCut):
+        train(recipe, out, on_progress=stop)
+    assert progress == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6)]
+    assert not (out / "seeds.json").exists()
+    with pytest.raises(OutputError, match="already holds a run"):
+        train(_with(recipe, trainer={"seeds": [8, 7]}), out)
+    assert not (out / "seed_8").exists()
+    done = {seed: load_file(str(out / f"seed_{seed}" / "best.safetensors")) for seed in (0, 7)}
+    written = [(out / f"seed_{seed}" / "best.safetensors").stat().st_mtime_ns for seed in done]
+
+    progress.clear()
+    result = train(recipe, out, True, on_progress=lambda done, total: progress.append(done))
+    assert progress == [5, 6]
+    assert written == [
+        (out / f"seed_{seed}" / "best.safetensors").stat().st_mtime_ns for seed in done
+    ]
+    assert not all(torch.equal(done[0][key], done[7][key]) for key in done[0])
+    assert {path.name for path in out.iterdir()} == {"seed_0", "seed_7", "seed_1", "seeds.json"}
+    summary = json.loads((out / "seeds.json").read_text())
+    scores = {seed: models.load(out / f"seed_{seed}" / "best.safetensors")[1] for seed in (0, 7, 1)}
+    miou = {seed: bundle.scores["miou"] for seed, bundle in scores.items()}
+    assert summary == {
+        "miou": {str(seed): score for seed, score in miou.items()},
+        "median": statistics.median(miou.values()),
+    }
+    assert result.seeds == miou
+    assert result.scores["miou"] == summary["median"]
+    assert [bundle.provenance["seed"] for bundle in scores.values()] == [0, 7, 1]
 
 
 def test_an_auxiliary_head_is_trained_too(recipe):

@@ -44,7 +44,8 @@ class FolderOptions:
     Args:
         images: Patterns of the images below the folder.
         masks: Patterns of the masks; names agree where images and masks have wildcards.
-        polygons: A vector file for all images, or a pattern of one for each.
+        polygons: A vector file for all images, by its path or its name in the folder, or a pattern
+            of one for each.
         class_field: Field of the polygons that holds class names or codes.
         areas: What was annotated, a vector file or a pattern; outside all is unlabelled.
         background: Class of what lies in no polygon.
@@ -165,8 +166,8 @@ def _polygons(
     for what, text in (("vector file", options.polygons), ("file of areas", options.areas)):
         if text is None:
             of.append({})
-        elif Path(text).is_file():
-            of.append({image.key: Path(text) for image in images})
+        elif one := next((p for p in (Path(text), source / text) if p.is_file()), None):
+            of.append({image.key: one for image in images})
         else:
             found = find(source, [text], SUFFIXES, target)
             if not found:

@@ -360,7 +360,10 @@ def test_polygons_stay_where_they_are(write: Write, tmp_path: Path) -> None:
         "class_field": "kind",
     }
     target = tmp_path / "target"
+    in_the_folder = FolderOptions(**common | {"polygons": "p.gpkg"})
+    one_file = prepare_folder(tmp_path, target, in_the_folder)
     prepared = prepare_folder(tmp_path, target, FolderOptions(**common))
+    assert one_file == prepared
     assert [(s.image, s.label, s.field, s.areas, s.background) for s in prepared.catalogue] == [
         (image, polygons, "kind", None, None)
     ]

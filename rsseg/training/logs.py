@@ -1,0 +1,137 @@
+"""The figures that a run logs: Lightning's tables joined over resumes, and one row a validation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rsseg.errors import OutputError
+from rsseg.replacing import replacing
+from rsseg.training.task import SCORE
+
+METRICS = "metrics.csv"
+"""What Lightning logs, a row for each time: few cells of a row are filled."""
+VALIDATIONS = "validations.csv"
+
+Row = Mapping[str, str]
+
+
+def read_log(out: Path) -> list[Row]:
+    """The logged rows of all parts of a run, in order of their steps.
+
+    What a part logged of steps that a later part did again is left out.
+
+    Args:
+        out: Run folder.
+    """
+    rows: list[Row] = []
+    for path in _parts(out):
+        later = _read(path)
+        first = min((_step(row) for row in later), default=0)
+        rows = [row for row in rows if _step(row) < first] + later if later else rows
+    return rows
+
+
+def points(rows: Iterable[Row], key: str) -> list[tuple[int, float]]:
+    """Steps done, and what was logged then under a name."""
+    return [(_step(row) + 1, float(row[key])) for row in rows if row.get(key)]
+
+
+def set_aside(out: Path, done: int) -> None:
+    """Keep the figures of the steps that are done, before the next part of a run logs its own.
+
+    They go to ``metrics.until_DONE.csv``. Later ones, of steps that are lost, are dropped.
+
+    Args:
+        out: Run folder.
+        done: Steps of the checkpoint to go on from.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    parts = _parts(out)
+    if not parts:
+        return
+    rows = [row for row in read_log(out) if _step(row) < done]
+    kept = out / f"metrics.until_{done}.csv"
+    _write(kept, list(dict.fromkeys(key for row in rows for key in row)), rows)
+    for path in parts:
+        if path != kept:
+            path.unlink()
+
+
+def write_validations(out: Path, windows_in_step: int) -> None:
+    """Write ``validations.csv`` from the log: a row for each validation.
+
+    ``step`` counts the steps done, ``windows`` the training windows seen until then; ``train_loss``
+    and ``data_wait`` are means of what was logged since the row before, empty if nothing was.
+
+    Args:
+        out: Run folder.
+        windows_in_step: Training windows of one step, over all devices.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    rows = read_log(out)
+    found = {key for row in rows for key in row if key.startswith("val_")}
+    scores = sorted(found, key=lambda name: (name != SCORE, name.startswith("val_iou_"), name))
+    table, since = [], 0
+    for step, _ in points(rows, SCORE):
+        values = {key: mean_since(rows, key, since, step) for key in ("train_loss", "data_wait")}
+        values |= {key: dict(points(rows, key)).get(step) for key in scores}
+        table.append(
+            {"step": str(step), "windows": str(step * windows_in_step)}
+            | {key: "" if value is None else f"{value:.6g}" for key, value in values.items()}
+        )
+        since = step
+    _write(out / VALIDATIONS, ["step", "windows", "train_loss", *scores, "data_wait"], table)
+
+
+def mean_since(rows: Iterable[Row], key: str, since: int, step: int) -> float | None:
+    """Mean of what was logged under a name after ``since`` steps and until ``step``, if anything.
+
+    Args:
+        rows: Of `read_log`.
+        key: The name.
+        since: Steps done before.
+        step: Steps done at the end.
+    """
+    found = [value for done, value in points(rows, key) if since < done <= step]
+    return sum(found) / len(found) if found else None
+
+
+def _parts(out: Path) -> list[Path]:
+    """Tables of a run folder, those of earlier parts first."""
+
+    def until(path: Path) -> int:
+        return int(path.stem.rpartition("_")[2])
+
+    return [
+        *sorted(out.glob("metrics.until_*.csv"), key=until),
+        *out.glob(METRICS),
+    ]
+
+
+def _read(path: Path) -> list[Row]:
+    """Whole rows only: a killed run may have written half of its last one."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values() and row.get("step")]
+
+
+def _step(row: Row) -> int:
+    return int(row["step"])
+
+
+def _write(path: Path, names: Sequence[str], rows: Iterable[Row]) -> None:
+    try:
+        with (
+            replacing(path) as unfinished,
+            unfinished.open("w", encoding="utf-8", newline="") as file,
+        ):
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(rows)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,51 @@
+"""The processes of a run: which one this is, and who started them."""
+
+from __future__ import annotations
+
+import os
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+from rsseg.errors import OptionError
+
+
+def rank() -> int:
+    """Index of this process among those of the run; 0 where there is but one.
+
+    Lightning takes it from the environment when it is imported (``RANK``, ``LOCAL_RANK``,
+    ``SLURM_PROCID``), and anew when it makes a trainer.
+    """
+    return int(getattr(rank_zero_only, "rank", 0) or 0)
+
+
+def machines(devices: int) -> int:
+    """Machines that a run of so many processes is spread over.
+
+    Raises:
+        OptionError: If torchrun or SLURM started another number of processes.
+    """
+    launched = _launched()
+    if launched is None:
+        return 1
+    launcher, processes, nodes = launched
+    if processes != devices:
+        raise OptionError(
+            f"{launcher} started {processes} process{'es' if processes > 1 else ''}",
+            expected=f"{devices}, as trainer.devices says",
+            remedy=f"--set trainer.devices={processes}, or start as many processes"
+            + (", by srun --ntasks-per-node" if launcher == "SLURM" else ""),
+        )
+    return nodes
+
+
+def _launched() -> tuple[str, int, int] | None:
+    """Who started how many processes on how many machines; None if we are to start them."""
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment:
+        processes = int(environment["WORLD_SIZE"])
+        return "torchrun", processes, processes // int(environment["LOCAL_WORLD_SIZE"])
+    # as Lightning tells jobs from shells inside of SLURM
+    shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    if "SLURM_NTASKS" in environment and not shell:
+        return "SLURM", int(environment["SLURM_NTASKS"]), int(environment.get("SLURM_NNODES", 1))
+    return None

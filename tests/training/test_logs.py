@@ -1,0 +1,111 @@
+import csv
+
+import pytest
+
+from rsseg.errors import OutputError
+from rsseg.training.logs import (
+    METRICS,
+    VALIDATIONS,
+    mean_since,
+    points,
+    read_log,
+    set_aside,
+    write_validations,
+)
+
+NAMES = ("epoch", "step", "train_loss", "val_iou_a", "val_miou")
+
+
+def log(path, steps, part=0):
+    """A log as Lightning writes it: the loss of every step, a score after every third."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, NAMES)
+        table.writeheader()
+        for step in steps:
+            table.writerow({"epoch": 0, "step": step, "train_loss": 100 * part + step})
+            if step % 3 == 2:
+                table.writerow({"step": step, "val_iou_a": 0.25, "val_miou": step / 10})
+
+
+def steps_of(rows):
+    return [step for step, _ in points(rows, "train_loss")]
+
+
+def test_the_log_of_one_part_is_its_rows(tmp_path):
+    assert read_log(tmp_path) == []
+    log(tmp_path / METRICS, range(6))
+    assert points(read_log(tmp_path), "train_loss") == [(n + 1, n) for n in range(6)]
+    assert points(read_log(tmp_path), "val_miou") == [(3, 0.2), (6, 0.5)]
+    assert points(read_log(tmp_path), "val_iou_b") == []
+
+
+def test_parts_join_in_the_order_of_their_steps_whatever_the_length_of_their_numbers(tmp_path):
+    log(tmp_path / "metrics.until_9.csv", range(9))
+    log(tmp_path / "metrics.until_12.csv", range(9, 12))
+    log(tmp_path / METRICS, range(12, 15))
+    assert steps_of(read_log(tmp_path)) == list(range(1, 16))
+
+
+@pytest.mark.parametrize("deaths", [(5,), (4, 9), (5, 5, 5), (3, 11)])
+def test_steps_that_are_done_again_are_logged_once_however_often_a_run_is_killed(tmp_path, deaths):
+    """Checkpoints are at every third step; a run killed later than that repeats what came after."""
+    begun = 0
+    for part, death in enumerate(deaths):
+        log(tmp_path / METRICS, range(begun, death), part)
+        begun = death - death % 3
+        set_aside(tmp_path, begun)
+        assert not (tmp_path / METRICS).exists()
+        assert steps_of(read_log(tmp_path)) == list(range(1, begun + 1))
+    assert len([*tmp_path.glob("metrics.until_*.csv")]) == 1
+    log(tmp_path / METRICS, range(begun, 14), len(deaths))
+    rows = read_log(tmp_path)
+    assert steps_of(rows) == list(range(1, 15))
+    assert dict(points(rows, "train_loss"))[14] == 100 * len(deaths) + 13
+
+
+def test_a_part_that_logged_nothing_takes_nothing_away(tmp_path):
+    set_aside(tmp_path, 3)
+    assert [*tmp_path.iterdir()] == []
+    log(tmp_path / METRICS, range(3))
+    for _ in range(2):
+        set_aside(tmp_path, 3)
+        assert steps_of(read_log(tmp_path)) == [1, 2, 3]
+
+
+def test_half_a_row_of_a_killed_run_is_left_out(tmp_path):
+    log(tmp_path / METRICS, range(4))
+    text = (tmp_path / METRICS).read_text()
+    for lost in range(1, 10):
+        (tmp_path / METRICS).write_text(text[:-lost])
+        assert steps_of(read_log(tmp_path))[:3] == [1, 2, 3]
+
+
+def test_a_mean_is_of_what_came_since(tmp_path):
+    log(tmp_path / METRICS, range(6))
+    rows = read_log(tmp_path)
+    assert mean_since(rows, "train_loss", 0, 6) == 2.5
+    assert mean_since(rows, "train_loss", 3, 6) == 4
+    assert mean_since(rows, "train_loss", 6, 9) is None
+
+
+def test_validations_have_a_row_each_also_over_parts(tmp_path):
+    log(tmp_path / METRICS, range(5))
+    set_aside(tmp_path, 3)
+    log(tmp_path / METRICS, range(3, 7))
+    write_validations(tmp_path, windows_in_step=8)
+    with (tmp_path / VALIDATIONS).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]][:4] == ["step", "windows", "train_loss", "val_miou"]
+    assert [row["step"] for row in rows] == ["3", "6"]
+    assert [row["windows"] for row in rows] == ["24", "48"]
+    assert [row["train_loss"] for row in rows] == ["1", "4"]
+    assert [row["val_miou"] for row in rows] == ["0.2", "0.5"]
+    assert [row["val_iou_a"] for row in rows] == ["0.25", "0.25"]
+    assert [row["data_wait"] for row in rows] == ["", ""]
+
+
+def test_a_table_that_cannot_be_written_is_told(tmp_path):
+    log(tmp_path / METRICS, range(3))
+    (tmp_path / VALIDATIONS).mkdir()
+    with pytest.raises(OutputError, match=r"validations\.csv cannot be written"):
+        write_validations(tmp_path, 1)

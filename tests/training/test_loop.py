@@ -1,0 +1,475 @@
+"""Runs that are broken off and go on, in one process and in several, by the command itself."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+from affine import Affine
+from safetensors.torch import load_file
+
+from rsseg.bundle import read_bundle
+from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.tables import write_catalogue
+from rsseg.errors import OptionError, OutputError, TrainingError
+from rsseg.loading import WindowDataset
+from rsseg.training import Recipe, loop, train
+from rsseg.training.logs import points, read_log
+
+COMMAND = Path(sys.executable).with_name("rsseg")
+CLASSES = [
+    {"code": 0, "name": "dark", "colour": [10, 10, 10]},
+    {"code": 1, "name": "bright", "colour": [250, 250, 250]},
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads of small tensors wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A training and two validation scenes: dark and bright halves in noise."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for number, split in enumerate(("train", "val", "val")):
+        generator = np.random.default_rng(number)
+        codes = (np.indices((40, 48)).sum(axis=0)[None] > 44).astype(np.uint8)
+        pixels = generator.normal(100 + 40.0 * codes, 40, (3, 40, 48)).clip(0, 255)
+        paths = []
+        for name, values in (("image", pixels.astype(np.uint8)), ("label", codes)):
+            paths.append(folder / f"{number}_{name}.tif")
+            profile = {
+                "driver": "GTiff", "dtype": "uint8", "count": len(values), "height": 40,
+                "width": 48, "crs": "EPSG:32633", "transform": Affine(1, 0, 4e5, 0, -1, 5e6),
+            }  # fmt: skip
+            with rasterio.open(paths[-1], "w", **profile) as target:
+                target.write(values)
+        rows.append(LabelledScene(paths[0], paths[1], split, f"town {number}"))
+    write_catalogue(folder / "catalogue.csv", Catalogue(tuple(rows)))
+    return folder
+
+
+@pytest.fixture
+def values(data):
+    """A recipe of six steps, validated after every two."""
+    return {
+        "title": "a test",
+        "data": {
+            "root": str(data),
+            "bands": [1, 2, 3],
+            "classes": CLASSES,
+            "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.25] * 3},
+            "window": 32,
+            "batch_size": 2,
+            "workers": 0,
+            "augment": {"horizontal_flip": 0.5, "brightness": 0.2},
+        },
+        "model": {"name": "unet-small", "options": {"widths": [8, 16]}},
+        "optimiser": {"rate": 1e-3},
+        "trainer": {"steps": 6, "validate_every": 2, "device": "cpu", "seeds": [3]},
+    }
+
+
+def changed(values, **sections):
+    return Recipe.model_validate(
+        {**values, **{name: {**values.get(name, {}), **new} for name, new in sections.items()}}
+    )
+
+
+class PowerCut(BaseException):
+    """Raised in the middle of a run."""
+
+
+def cut(recipe, out, step, resume=False):
+    """A run that ends in the middle of a step."""
+
+    def stop(done, total):
+        if done == step:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        train(recipe, out, resume, on_progress=stop)
+
+
+def same(one, other):
+    one, other = (load_file(str(model)) for model in (one, other))
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+SETTINGS = {
+    "dropout": {
+        "model": {
+            "name": "fcn-resnet101",
+            "encoder": "resnet10t",
+            "aux": True,
+            "options": {},
+        }
+    },
+    "accumulated": {"optimiser": {"accumulate": 3, "clip": 0.5}, "trainer": {"ema": 0.7}},
+    "frozen": {"optimiser": {"freeze_encoder": 3, "name": "sgd"}, "schedule": {"warm_up": 4}},
+    "bf16": {"trainer": {"precision": "bf16", "validation": "windows"}, "data": {"workers": 1}},
+    "warming": {"loss": {"name": "cl", "options": {"warm_up": 4}}},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_run_cut_twice_ends_as_if_unbroken(values, tmp_path, name):
+    recipe = changed(values, **SETTINGS[name])
+    whole = train(recipe, tmp_path / "whole")
+    out = tmp_path / "cut"
+    cut(recipe, out, 3)
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 2
+    cut(recipe, out, 5, resume=True)
+    result = train(recipe, out, resume=True)
+    assert same(result.model, whole.model)
+    assert result.scores == whole.scores
+    for key in ("val_miou", "val_oa"):
+        assert points(read_log(out), key) == points(read_log(tmp_path / "whole"), key)
+        assert [step for step, _ in points(read_log(out), key)] == [2, 4, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [3, 5])
+def test_patience_goes_on_where_it_was(values, tmp_path, monkeypatch, step):
+    """The score is best after 2 steps, so a patience of 2 ends the run after 6 of 20."""
+    recipe = changed(values, trainer={"steps": 20, "patience": 2, "ema": 0.5})
+    falling = iter([0.9, 0.8, 0.7, 0.6, 0.5])
+    monkeypatch.setattr(
+        "rsseg.training.loop.SegmentationTask.on_validation_epoch_end",
+        lambda task: task.log("val_miou", next(falling)),
+    )
+    out = tmp_path / "run"
+    cut(recipe, out, step)
+    falling = iter([0.8, 0.7, 0.6] if step == 3 else [0.7, 0.6])
+    result = train(recipe, out, resume=True)
+    last, best = (torch.load(out / f"{n}.ckpt", weights_only=True) for n in ("last", "best"))
+    assert (last["global_step"], best["global_step"]) == (6, 2)
+    result.model.unlink()  # as if killed after the last step, before the model was written
+    train(recipe, out, resume=True)
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 6
+    assert result.model.exists()
+
+
+def test_every_validation_writes_the_last_step_too(values, tmp_path, monkeypatch):
+    """Also at an interval of one step, and where the interval does not divide the steps."""
+    saved = []
+    save = lightning.Trainer.save_checkpoint
+    monkeypatch.setattr(
+        lightning.Trainer,
+        "save_checkpoint",
+        lambda self, path: (saved.append((self.global_step, path.name)), save(self, path)),
+    )
+    for steps, every, expected in ((3, 1, [1, 2, 3]), (5, 3, [3, 5]), (2, 9, [2])):
+        saved.clear()
+        recipe = changed(values, trainer={"steps": steps, "validate_every": every})
+        out = tmp_path / f"run_{steps}"
+        train(recipe, out)
+        assert [step for step, name in saved if name == "last.ckpt"] == expected
+        assert [step for step, _ in points(read_log(out), "val_miou")] == expected
+        best = torch.load(out / "best.ckpt", weights_only=True)["global_step"]
+        scores = dict(points(read_log(out), "val_miou"))
+        assert scores[best] == max(scores.values())
+        assert [step for step, name in saved if name == "best.ckpt"][-1] == best
+
+
+def test_a_run_folder_may_move(values, tmp_path):
+    recipe = changed(values, data={"workers": 0})
+    cut(recipe, tmp_path / "here", 3)
+    (tmp_path / "here").rename(tmp_path / "there")
+    result = train(recipe, tmp_path / "there", resume=True)
+    assert result.model == tmp_path / "there" / "best.safetensors"
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_run_cut_before_its_first_checkpoint_begins_anew(values, tmp_path):
+    recipe = changed(values)
+    cut(recipe, tmp_path / "run", 1)
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+    with pytest.raises(OutputError, match="already holds a run; add --resume"):
+        train(recipe, tmp_path / "run")
+    steps = []
+    train(recipe, tmp_path / "run", True, on_progress=lambda done, total: steps.append(done))
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_torn_write_leaves_the_older_checkpoint(values, tmp_path, monkeypatch):
+    """The disk is full in the middle of the third write of a checkpoint."""
+    recipe, out = changed(values), tmp_path / "run"
+    real, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 3:
+            os.ftruncate(descriptor, 1000)
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device; free some space and go on"):
+        train(recipe, out)
+    assert not list(out.glob(".*"))
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert train(recipe, out, resume=True).model.exists()
+    (out / "best.safetensors").unlink()
+    with (out / "last.ckpt").open("r+b") as file:
+        file.truncate(1000)  # not by us
+    with pytest.raises(TrainingError, match=r"last\.ckpt is damaged; remove it"):
+        train(recipe, out, resume=True)
+
+
+def test_what_a_trainer_cannot_do_is_told_before_anything_is_written(values, tmp_path, monkeypatch):
+    for trainer, reason in (
+        ({"device": "cpu", "precision": "fp16"}, "CPUs do not train in fp16"),
+        ({"device": "cuda", "devices": 512}, "512 x cuda cannot be trained on"),
+    ):
+        with pytest.raises(OptionError, match=reason):
+            train(changed(values, trainer=trainer), tmp_path / "run")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="torchrun started 2 processes, expected 1"):
+        train(changed(values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_missing_data_in_mid_run_is_one_sentence(values, tmp_path, monkeypatch, workers):
+    image = Path(values["data"]["root"]) / "0_image.tif"
+    hidden = image.with_name("hidden.tif")
+    begin = loop.fit
+
+    def vanish(*arguments, **options):
+        image.rename(hidden)
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(loop, "fit", vanish)
+    try:
+        with pytest.raises(Exception, match=r"0_image\.tif") as caught:
+            train(changed(values, data={"workers": workers}), tmp_path / "run")
+    finally:
+        hidden.rename(image)
+    assert type(caught.value).__name__ == "SceneError"
+    assert "Traceback" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_waiting_is_logged_as_a_share(values, tmp_path, monkeypatch):
+    whole = WindowDataset.__getitem__
+    monkeypatch.setattr(
+        WindowDataset, "__getitem__", lambda self, n: (time.sleep(0.2), whole(self, n))[1]
+    )
+    recipe = changed(
+        values, data={"batch_size": 1}, optimiser={"accumulate": 2},
+        trainer={"steps": 20, "validate_every": 20},
+    )  # fmt: skip
+    monkeypatch.setattr(loop, "_EVERY", 10)
+    train(recipe, tmp_path / "run")
+    shares = points(read_log(tmp_path / "run"), "data_wait")
+    assert [step for step, _ in shares] == [10, 20]
+    assert all(0.3 < share < 1 for _, share in shares)
+
+
+# ---------------------------------------------------------------- the command, in its own process
+
+
+@pytest.fixture
+def command(values, tmp_path):
+    """A function that starts ``rsseg train`` on a longer run of the recipe."""
+    values["trainer"] |= {"steps": 40, "validate_every": 10, "ema": 0.9}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+    def start(out, *more, launcher=(), **options):
+        line = [*launcher, str(COMMAND), "train", str(path), "--out", str(out), *more]
+        environment = {k: v for k, v in os.environ.items() if k != "PL_GLOBAL_SEED"}
+        environment["OMP_NUM_THREADS"] = "1"
+        return subprocess.Popen(
+            line, stdout=-1, stderr=-1, text=True, start_new_session=True, env=environment,
+            **options,
+        )  # fmt: skip
+
+    return start
+
+
+def finish(process, timeout=180):
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def wait_for(process, file, seconds=60):
+    end = time.monotonic() + seconds
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def slay(process):
+    """End the command and all that it started, as a power cut would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+
+
+@pytest.mark.slow
+def test_a_command_killed_at_any_moment_ends_as_if_unbroken(command, tmp_path, values):
+    whole = command(tmp_path / "whole", "--set", "data.workers=1")
+    assert finish(whole)[0] == 0
+    out = tmp_path / "killed"
+    process = command(out, "--set", "data.workers=1")
+    wait_for(process, out / "last.ckpt")
+    time.sleep(random.uniform(0, 2))
+    slay(process)
+    before = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
+    assert before in (10, 20, 30, 40)
+    code, text, errors = finish(command(out, "--resume", "--set", "data.workers=0"))
+    assert (code, errors) == (0, "")
+    assert "mIoU" in text
+    assert same(out / "best.safetensors", tmp_path / "whole" / "best.safetensors")
+    for key in ("train_loss", "val_miou"):
+        assert points(read_log(out), key) == points(read_log(tmp_path / "whole"), key)
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_in_one_line(command, tmp_path, number):
+    out = tmp_path / "run"
+    process = command(out, "--set", "trainer.steps=100000")
+    wait_for(process, out / "last.ckpt")
+    process.send_signal(number)
+    code, text, errors = finish(process)
+    assert (code, text) == (1, "")
+    assert errors == "Error: the run was interrupted; go on with --resume\n"
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] >= 10
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line(command, tmp_path):
+    """Files may not grow beyond 64 kB, which a checkpoint is larger than."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+
+    out = tmp_path / "run"
+    code, text, errors = finish(command(out, preexec_fn=limit))
+    assert (code, text) == (1, "")
+    assert errors.count("\n") == 1
+    assert "File too large" in errors
+    assert "free some space and go on with --resume" in errors
+    assert not list(out.glob("*.ckpt"))
+    assert not list(out.glob(".*"))
+
+
+# ------------------------------------------------------------------------ two processes of a run
+
+LOCAL = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"]
+TWO = ("--set", "trainer.devices=2", "--set", "trainer.steps=10", "--set", "data.batch_size=1")
+
+
+def drawn(folder):
+    """Numbers of the samples by process, from the files that the traced commands leave."""
+    return {
+        path.stem: [int(line) for line in path.read_text().split()]
+        for path in sorted(folder.glob("rank_*.txt"))
+    }
+
+
+@pytest.fixture
+def traced(tmp_path, monkeypatch):
+    """A folder in which each process of a command writes the numbers of the samples it draws."""
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import atexit, os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'rsseg.training.train':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            from rsseg.loading import WindowDataset\n"
+        "            get = WindowDataset.__getitem__\n"
+        "            rank = os.environ.get('RANK', os.environ.get('LOCAL_RANK', '0'))\n"
+        "            file = os.path.join(os.path.dirname(__file__), f'rank_{rank}.txt')\n"
+        "            def read(self, number):\n"
+        "                if self.transform is not None:\n"
+        "                    print(number, file=open(file, 'a'))\n"
+        "                return get(self, number)\n"
+        "            WindowDataset.__getitem__ = read\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [(), LOCAL], ids=["command", "torchrun"])
+def test_two_processes_share_a_run(command, traced, tmp_path, launcher, values):
+    out = tmp_path / "run"
+    code, text, errors = finish(command(out, *TWO, launcher=launcher))
+    assert code == 0, errors
+    assert text.count("mIoU") == 1
+    assert "Error" not in errors
+    assert launcher or errors == ""
+    shares = drawn(traced)
+    assert shares == {"rank_0": list(range(0, 20, 2)), "rank_1": list(range(1, 20, 2))}
+    assert [path.name for path in out.glob("*.safetensors")] == ["best.safetensors"]
+    assert len(list(out.glob("events*"))) == 1
+    # both processes count: the score logged is that of all scenes, as the first alone finds it
+    best = torch.load(out / "best.ckpt", weights_only=True)["global_step"]
+    logged = dict(points(read_log(out), "val_miou"))[best]
+    assert logged == pytest.approx(read_bundle(out / "best.safetensors").scores["miou"], abs=2e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on(command, traced, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    more = (*TWO, "--set", "trainer.validate_every=4")
+    assert finish(command(whole, *more))[0] == 0
+    for trace in traced.glob("rank_*"):
+        trace.unlink()
+    process = command(out, *more)
+    wait_for(process, out / "last.ckpt")
+    slay(process)
+    done = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
+    for trace in traced.glob("rank_*"):
+        trace.unlink()
+    code, _, errors = finish(command(out, "--resume", *more))
+    assert (code, errors) == (0, "")
+    shares = drawn(traced)
+    if done < 10:
+        assert shares["rank_1"] == list(range(2 * done + 1, 20, 2))
+    assert same(out / "best.safetensors", whole / "best.safetensors")
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_both(command, tmp_path):
+    out = tmp_path / "run"
+    process = command(out, *TWO, "--set", "optimiser.rate=1e30")
+    code, text, errors = finish(process)
+    assert code == 1
+    assert text == ""
+    assert "the loss is" in errors
+    assert "Traceback" not in errors
+    assert errors.count("\n") <= 2
