@@ -40,6 +40,7 @@ bench: $(VENV)/test
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/npaloss.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf .venv* $(DEMO)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 from rasterio.windows import Window
 
@@ -29,12 +31,14 @@ def by_group(catalogue: Catalogue, shares: Mapping[str, float], seed: int = 0) -
         OptionError: If a share is negative or they do not sum to 1.
         SceneError: If a scene cannot be opened.
     """
+    names = _names(catalogue)
+    groups = {(s.image, s.group): s.group or names[s.image] for s in catalogue}
     pixels: Counter[str] = Counter()
     for scene in catalogue:
         grid = scene.footprint()
-        pixels[_group(scene)] += grid.height * grid.width
+        pixels[groups[scene.image, scene.group]] += grid.height * grid.width
     splits = assign_splits(pixels, shares, seed)
-    return Catalogue(tuple(replace(scene, split=splits[_group(scene)]) for scene in catalogue))
+    return Catalogue(tuple(replace(s, split=splits[groups[s.image, s.group]]) for s in catalogue))
 
 
 def by_block(
@@ -139,8 +143,11 @@ def assign_splits(
     return splits
 
 
-def _group(scene: LabelledScene) -> str:
-    return scene.group or str(scene.image)
+def _names(rows: Iterable[LabelledScene]) -> dict[Path, str]:
+    """Names of the images that are the same wherever their folder lies."""
+    images = {row.image: row.image.resolve() for row in rows}
+    common = os.path.commonpath([path.parent for path in images.values()])
+    return {image: path.relative_to(common).as_posix() for image, path in images.items()}
 
 
 def _spans(length: int, size: int, gap: int) -> list[tuple[int, int]]:
@@ -166,7 +173,8 @@ def _assigned(
 ) -> Catalogue:
     """Rows to splits, each by itself or with those of which it has the first one's number."""
     firsts = rows if together is None else [rows[number] for number in together]
-    names = [f"{row.image} {row.window}" for row in firsts]
+    files = _names(rows)
+    names = [f"{files[row.image]} {row.window}" for row in firsts]
     splits = assign_splits(names, shares, seed)
     return Catalogue(
         tuple(replace(row, split=splits[name]) for row, name in zip(rows, names, strict=True))

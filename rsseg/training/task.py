@@ -134,7 +134,8 @@ class SegmentationTask(lightning.LightningModule):
         self.log("val_oa", scores["oa"] or 0.0)
         self.log("val_mf1", scores["f1"] or 0.0)
         for name, row in scores["classes"].items():
-            self.log(f"val_iou_{name}", row["iou"] or 0.0)
+            if row["iou"] is not None:  # the class is somewhere in truth or prediction
+                self.log(f"val_iou_{name}", row["iou"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimiser and schedule, by step."""

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +136,24 @@ def test_random_crops_leak_as_they_say(catalogue):
 def test_impossible_parts_are_refused(catalogue, split, message):
     with pytest.raises(OptionError, match=message):
         split(catalogue)
+
+
+def test_splits_are_the_same_wherever_the_folder_lies(catalogue, tmp_path):
+    import shutil
+    from dataclasses import replace
+
+    moved = tmp_path / "moved" / "deep"
+    moved.mkdir(parents=True)
+    rows = []
+    for scene in catalogue:
+        files = {
+            name: Path(shutil.copy(getattr(scene, name), moved)) for name in ("image", "label")
+        }
+        rows.append(replace(scene, **files))
+    other, shares = Catalogue(tuple(rows)), {"train": 0.5, "val": 0.5}
+    for split in (
+        lambda c: by_group(Catalogue(tuple(replace(s, group="") for s in c)), shares),
+        lambda c: by_block(c, shares, size=15, gap=2),
+        lambda c: random_crops(c, shares, size=15, stride=10),
+    ):
+        assert [s.split for s in split(catalogue)] == [s.split for s in split(other)]
