@@ -750,7 +750,7 @@ def test_real_fields(real_data: Path, tmp_path: Path) -> None:
     )
     prepared = prepare_folder(source, tmp_path, options)
     (scene,) = read_catalogue(tmp_path / "catalogue.csv")
-    assert scene.image.parent == scene.label.parent == source
+    assert scene.image.parent == scene.label.parent == source.resolve()
     assert any("1 feature without geometry left out" in note for note in prepared.notes)
     legend = read_classes(str(tmp_path / "classes.csv")).legend
     assert legend.names == ("other", "field")
