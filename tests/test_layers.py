@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("rsseg",)),  # the version
     (0, ("rsseg.errors",)),
-    (0, ("rsseg.caching", "rsseg.cards", "rsseg.legend", "rsseg.locking")),
-    (0, ("rsseg.normalise", "rsseg.replacing")),
+    (0, ("rsseg.caching", "rsseg.cards", "rsseg.class_weights", "rsseg.lazy")),
+    (0, ("rsseg.legend", "rsseg.locking", "rsseg.normalise", "rsseg.replacing")),
     (0, ("rsseg.catalog", "rsseg.metrics", "rsseg.affinity")),
     (1, ("rsseg.geo", "rsseg.bundle")),
     (1, ("rsseg.data",)),

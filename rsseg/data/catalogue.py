@@ -69,13 +69,14 @@ class LabelledScene:
             CatalogueError: If the window leaves the image.
             SceneError: If a file cannot be opened.
         """
+        grid = self._image_grid()
         if not self.polygons:
-            with open_raster(self.image) as image, open_raster(self.label) as label:
-                grid, theirs = Grid.of(image), Grid.of(label)
+            with open_raster(self.label) as label:
+                theirs = Grid.of(label)
             if label_stride > 1:
                 theirs = _finer(theirs, label_stride, self)
             grid.require_same(theirs, str(self.image), str(self.label))
-        return self.footprint()
+        return self._part_of(grid)
 
     def footprint(self) -> Grid:
         """The grid of the image, or of the part that the row is about, whatever its label.
@@ -84,8 +85,14 @@ class LabelledScene:
             CatalogueError: If the window leaves the image.
             SceneError: If the image cannot be opened.
         """
+        return self._part_of(self._image_grid())
+
+    def _image_grid(self) -> Grid:
         with open_raster(self.image) as image:
-            grid = Grid.of(image)
+            return Grid.of(image)
+
+    def _part_of(self, grid: Grid) -> Grid:
+        """The grid of the image cropped to the row's window."""
         if self.window is None:
             return grid
         rows, columns = self.window.toranges()

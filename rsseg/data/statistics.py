@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rsseg.class_weights import median_frequency_weights
 from rsseg.data.band_statistics import BandStatistics
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.errors import LegendError
@@ -80,15 +81,9 @@ class Statistics:
 
     @property
     def class_weights(self) -> tuple[float, ...]:
-        """Median-frequency weights ``median(f) / f_c``; 0 for a class without pixels.
-
-        They are those of `rsseg.losses.median_frequency_weights`.
-        """
-        counts = self.counts
-        if not counts.any():
-            return (0.0,) * len(counts)
-        median = float(np.median(counts[counts > 0]))
-        return tuple(median / count if count else 0.0 for count in counts.tolist())
+        """Median-frequency weights; 0 for a class without pixels, and where there are none."""
+        counts = self.counts.tolist()
+        return tuple(median_frequency_weights(counts) if any(counts) else [0.0] * len(counts))
 
     @property
     def normalisation(self) -> dict[str, list[float]]:

@@ -18,7 +18,9 @@ The names are loaded when first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rsseg.lazy import names_from
 
 if TYPE_CHECKING:
     from rsseg.evaluate.outputs import require_outputs
@@ -28,14 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "evaluate", "plot_confusion", "require_outputs", "write_report"]
 
-_HOMES = {"plot_confusion": "plots", "require_outputs": "outputs", "write_report": "reports"}
+_HOMES = {
+    "Evaluation": "tool",
+    "evaluate": "tool",
+    "plot_confusion": "plots",
+    "require_outputs": "outputs",
+    "write_report": "reports",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"rsseg.evaluate.{_HOMES.get(name, 'tool')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_from(__name__, _HOMES)

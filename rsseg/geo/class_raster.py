@@ -19,7 +19,7 @@ from rasterio.io import DatasetReader
 from rsseg.errors import LegendError, OutputError
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
-from rsseg.geo.writing import writing
+from rsseg.geo.writing import tiled_geotiff, writing
 from rsseg.legend import NODATA, LandClass, Legend
 
 LEGEND_TAG = "RSSEG_LEGEND"
@@ -49,20 +49,7 @@ def write_raster(
     """
     if pixels.shape[1:] != (grid.height, grid.width):
         raise OutputError(f"{path}: pixels {pixels.shape} do not fit their grid", expected=grid)
-    profile = {
-        "driver": "GTiff",
-        "count": pixels.shape[0],
-        "height": grid.height,
-        "width": grid.width,
-        "dtype": pixels.dtype,
-        "crs": grid.crs,
-        "transform": grid.transform,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-    }
+    profile = tiled_geotiff(grid, len(pixels), pixels.dtype, 256, nodata=nodata, compress="deflate")
     with writing(path) as unfinished, rasterio.open(unfinished, "w", **profile) as target:
         target.write(pixels)
         for number, name in enumerate(bands, 1):

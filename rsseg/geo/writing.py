@@ -5,14 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import rasterio
 from rasterio._err import CPLE_BaseError  # what rasterio.shutil raises; it has no public name
 from rasterio.errors import RasterioError
 
 from rsseg.errors import OutputError
+from rsseg.geo.grid import Grid
 from rsseg.geo.quiet import quietly
 from rsseg.replacing import replacing
+
+
+def tiled_geotiff(grid: Grid, count: int, dtype: Any, side: int, **creation: Any) -> dict[str, Any]:
+    """What rasterio needs to create a tiled GeoTIFF on a grid.
+
+    Args:
+        grid: Its grid.
+        count: Bands.
+        dtype: Type of the pixels.
+        side: Side of the tiles, pixels.
+        creation: Further creation options.
+    """
+    return {
+        "driver": "GTiff",
+        "count": count,
+        "height": grid.height,
+        "width": grid.width,
+        "dtype": dtype,
+        "crs": grid.crs,
+        "transform": grid.transform,
+        "tiled": True,
+        "blockxsize": side,
+        "blockysize": side,
+        **creation,
+    }
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from typing import Any
 
 from torch import nn
 
+from rsseg.class_weights import median_frequency_weights
 from rsseg.errors import OptionError
 from rsseg.losses.affinity import neighbouring_pixel_affinity
 from rsseg.losses.compound import CLLoss, DeepSupervision
 from rsseg.losses.npa import NPALoss
-from rsseg.losses.pixel import CrossEntropyLoss, FocalLoss, PixelLoss, median_frequency_weights
+from rsseg.losses.pixel import CrossEntropyLoss, FocalLoss, PixelLoss
 from rsseg.losses.region import DiceLoss, IoULoss, LovaszSoftmaxLoss
 
 __all__ = [

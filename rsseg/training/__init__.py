@@ -14,23 +14,22 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from rsseg.lazy import names_from
+
 if TYPE_CHECKING:
     from rsseg.training.recipe import Recipe, read_recipe
     from rsseg.training.train import TrainingResult, train
 
 __all__ = ["Recipe", "TrainingResult", "read_recipe", "train"]
 
-_HOMES = {"Recipe": "recipe", "read_recipe": "recipe"}
+_HOMES = {
+    "Recipe": "recipe",
+    "TrainingResult": "train",
+    "read_recipe": "recipe",
+    "train": "train",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"rsseg.training.{_HOMES.get(name, 'train')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_from(__name__, _HOMES)
 
 
 class _Package(ModuleType):

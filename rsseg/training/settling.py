@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from rsseg.class_weights import median_frequency_weights
 from rsseg.data.agreement import common_legend
 from rsseg.data.catalogue import Catalogue
 from rsseg.data.counting import catalogue_statistics
 from rsseg.data.statistics import Statistics
 from rsseg.errors import RecipeError
-from rsseg.losses import median_frequency_weights
 from rsseg.training.recipe import Recipe
 
 _IMAGENET = {

@@ -9,7 +9,6 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rsseg import losses, models
 from rsseg.bundle import read_bundle
@@ -22,7 +21,7 @@ from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.training.optimising import optimiser_of, schedule_of
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
-from rsseg.training.validation import Scorer
+from rsseg.training.validation import Scorer, at_label_size
 
 SCORE = "val_miou"
 EMBEDDED = "embedded"
@@ -75,9 +74,9 @@ class SegmentationTask(lightning.LightningModule):
         labels = batch["label"].long()
         outputs = self(batch["image"])
         outputs = (
-            _reduced(outputs, labels)
+            at_label_size(outputs, labels)
             if isinstance(outputs, Tensor)
-            else tuple(_reduced(each, labels) for each in outputs)
+            else tuple(at_label_size(each, labels) for each in outputs)
         )
         given = [batch["affinity"]] if "affinity" in batch else []
         loss: Tensor = self.loss(outputs, labels, *given)
@@ -195,14 +194,6 @@ def _model_file(weights: str | None) -> str | None:
     except BundleError:
         return None  # a file of an encoder, or none: told when the network is made
     return weights
-
-
-def _reduced(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logits at the size of coarser labels, so that labels are never resampled."""
-    size = labels.shape[-2:]
-    if logits.shape[-2:] == size:
-        return logits
-    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def _loss(recipe: Recipe) -> losses.DeepSupervision:

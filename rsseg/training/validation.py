@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rsseg.bundle import Bundle
@@ -141,10 +141,15 @@ class WindowScores:
         image = sample["image"].to(device).float() * gain + offset
         logits = network.eval()(image[None].contiguous(memory_format=torch.channels_last))
         label = sample["label"]
-        if logits.shape[-2:] != label.shape:
-            logits = functional.interpolate(
-                logits, size=tuple(label.shape), mode="bilinear", align_corners=False
-            )
+        logits = at_label_size(logits, label)
         confusion = ConfusionMatrix(self._names)
         confusion.update(label.numpy(), logits.argmax(dim=1)[0].cpu().numpy())
         return confusion.matrix
+
+
+def at_label_size(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits at the size of coarser labels, so that labels are never resampled."""
+    size = labels.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)

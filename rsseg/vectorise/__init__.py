@@ -10,7 +10,9 @@ The names are loaded when first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rsseg.lazy import names_from
 
 if TYPE_CHECKING:
     from rsseg.vectorise.layers import require_writable
@@ -19,14 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["VectoriseResult", "polygonise", "require_writable", "vectorise"]
 
-_HOMES = {"polygonise": "polygons", "require_writable": "layers"}
+_HOMES = {
+    "VectoriseResult": "tool",
+    "polygonise": "polygons",
+    "require_writable": "layers",
+    "vectorise": "tool",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"rsseg.vectorise.{_HOMES.get(name, 'tool')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_from(__name__, _HOMES)

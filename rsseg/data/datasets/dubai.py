@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.data.colours import decode_colours
-from rsseg.data.datasets.published import Pair, PublishedDataset, colour_codes, read_rgb
+from rsseg.data.datasets.decoding import read_colours
+from rsseg.data.datasets.published import Pair, PublishedDataset, colour_codes
 from rsseg.errors import CatalogueError
 from rsseg.legend import LAND_COVER, NODATA
 
@@ -59,4 +59,4 @@ class Dubai(PublishedDataset):
     def codes(self, path: Path) -> npt.NDArray[np.uint8]:
         """Codes by the masks' colours; some masks are paletted."""
         codes = colour_codes(self.legend, _COLOURS) | dict.fromkeys(_UNLABELLED, NODATA)
-        return decode_colours(read_rgb(path), codes, str(path))
+        return read_colours(path, codes)

@@ -14,7 +14,9 @@ The names are loaded when first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rsseg.lazy import names_from
 
 if TYPE_CHECKING:
     from rsseg.data.gaofen1.calibration import Calibration, read_gains
@@ -46,6 +48,7 @@ __all__ = [
 _HOMES = {
     "Calibration": "calibration",
     "FieldPolygons": "field_labels",
+    "PreparedScenes": "tool",
     "Product": "product",
     "common_grid": "orthorectification",
     "degrade": "resample",
@@ -54,16 +57,9 @@ _HOMES = {
     "orthorectify": "orthorectification",
     "pansharpen": "pansharpening",
     "pansharpen_files": "fusion",
+    "prepare": "tool",
     "read_gains": "calibration",
     "read_product": "product",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__} has no attribute {name}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"rsseg.data.gaofen1.{_HOMES.get(name, 'tool')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = names_from(__name__, _HOMES)

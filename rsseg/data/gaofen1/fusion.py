@@ -27,7 +27,7 @@ from rsseg.data.gaofen1.resample import reach
 from rsseg.errors import GridMismatch, SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
-from rsseg.geo.writing import writing
+from rsseg.geo.writing import tiled_geotiff, writing
 
 WINDOW = 256
 """Side of a window, coarse pixels."""
@@ -76,24 +76,18 @@ def pansharpen_files(
         if coarse.count != len(BANDS) or fine.count != 1:
             raise GridMismatch(f"{mss} and {pan} are not four bands and one")
         fusion = _fit(fine, coarse, on_window)
-        profile = {
-            "driver": "GTiff",
-            "count": len(BANDS),
-            "height": grid.height,
-            "width": grid.width,
-            "dtype": "uint16",
-            "crs": grid.crs,
-            "transform": grid.transform,
-            "nodata": 0,
-            "tiled": True,
-            "blockxsize": 512,
-            "blockysize": 512,
-            "compress": "deflate",
-            "predictor": 2,
-            "zlevel": 1,
-            "num_threads": "all_cpus",
-            "bigtiff": "if_safer",
-        }
+        profile = tiled_geotiff(
+            grid,
+            len(BANDS),
+            "uint16",
+            512,
+            nodata=0,
+            compress="deflate",
+            predictor=2,
+            zlevel=1,
+            num_threads="all_cpus",
+            bigtiff="if_safer",
+        )
         with writing(out) as unfinished:
             with rasterio.open(unfinished, "w", **profile) as target:
                 target.descriptions = BANDS

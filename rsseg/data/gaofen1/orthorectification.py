@@ -26,6 +26,7 @@ from rsseg.errors import SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
 from rsseg.geo.quiet import quietly
+from rsseg.geo.writing import tiled_geotiff
 
 LONGLAT = CRS.from_epsg(4326)
 
@@ -96,20 +97,7 @@ def orthorectify(
     side = round(_TILE / image.gsd)
     with open_raster(image.path) as source:
         bands = list(source.indexes)
-        profile = {
-            "driver": "GTiff",
-            "count": len(bands),
-            "height": grid.height,
-            "width": grid.width,
-            "dtype": "uint16",
-            "crs": grid.crs,
-            "transform": grid.transform,
-            "nodata": 0,
-            "tiled": True,
-            "blockxsize": side,
-            "blockysize": side,
-            "bigtiff": "if_safer",
-        }
+        profile = tiled_geotiff(grid, len(bands), "uint16", side, nodata=0, bigtiff="if_safer")
         with rasterio.open(out, "w", **profile) as target:
             for window in tiles(grid, side):
                 part = grid.crop(window)
