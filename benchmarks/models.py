@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino
 import torch
 from torch import nn
 
@@ -22,6 +21,7 @@ from rsseg.catalog import CARDS
 from rsseg.export.onnx import write_onnx
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
+from rsseg.prediction.openvino_core import openvino_core
 
 SIDE = 512
 SECONDS = 3.0
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     names = parser.parse_args().names or list(CARDS)
-    bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bf16 = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     gpu = torch.cuda.is_available()
     columns = ["torch fp32", "torch bf16", "OpenVINO f32"]
     columns += ["OpenVINO bf16"] * bf16 + ["GPU fp32", "GPU bf16"] * gpu
@@ -71,7 +71,7 @@ def openvino_rates(network: nn.Module, name: str, precisions: list[str]) -> list
     normalisation = Normalisation.uniform(3, scale=255, mean=0.5, std=0.5)
     bundle = Bundle(name, LAND_COVER, ("red", "green", "blue"), normalisation, window=SIDE)
     images = np.random.default_rng(0).normal(size=(1, 3, SIDE, SIDE)).astype(np.float32)
-    core = openvino.Core()
+    core = openvino_core()
     rates = []
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "network.onnx"

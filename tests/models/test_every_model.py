@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import openvino
 import pytest
 import torch
 from torch import nn
@@ -13,6 +12,7 @@ from rsseg.errors import OptionError
 from rsseg.export.onnx import write_onnx
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
+from rsseg.prediction.openvino_core import openvino_core
 
 SIZES = [(1, 1), (1, 7), (2, 2), (33, 65), (64, 64), (130, 50), (1, 700)]
 
@@ -159,7 +159,7 @@ def test_round_trip_through_a_file_is_exact(case, tmp_path):
 def test_openvino_agrees_at_two_sizes(network, case, tmp_path):
     """The graph is exported once, by torch.export, with free height and width."""
     write_onnx(network, _bundle(case, 3), tmp_path / "network.onnx")
-    core = openvino.Core()
+    core = openvino_core()
     compiled = core.compile_model(
         core.read_model(tmp_path / "network.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
