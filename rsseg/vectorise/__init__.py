@@ -1,9 +1,14 @@
 """From a class raster to polygons: ``vectorise`` for files, ``polygonise`` for arrays.
 
-- `polygons`: outlines of equal pixels, in pixel coordinates and on the ground
+- `polygons`: polygons of an array's equal pixels, on the ground
+- `outlines`: those of a file of any size, in batches: `reading` gives strips, which `sieve` and
+  `dissolving` change by way of `adjacency`, and `assembling` makes polygons of them
+- `runs`, `labelling`, `tracing`, `rings`: from pixels to regions and to the rings around them
+- `arcs`, `simplifying`, `smoothing`, `triangles`, `heap`: rings with fewer and rounder corners
 - `measure`: their areas in m² and perimeters in m
-- `layers`: the vector files they are written to
-- `tool`: ``vectorise``, which joins the three
+- `rows`, `formats`, `layers`: the vector files they are written to; `arrow` hands them to GDAL,
+  `geopackage` and `geoparquet` do what GDAL does not
+- `options`, `tool`: ``vectorise``, which joins them
 
 The names are loaded when first used.
 """
@@ -15,16 +20,24 @@ from typing import TYPE_CHECKING
 from rsseg.lazy import names_from
 
 if TYPE_CHECKING:
-    from rsseg.vectorise.layers import require_writable
+    from rsseg.vectorise.formats import require_writable
+    from rsseg.vectorise.options import VectoriseOptions
     from rsseg.vectorise.polygons import polygonise
     from rsseg.vectorise.tool import VectoriseResult, vectorise
 
-__all__ = ["VectoriseResult", "polygonise", "require_writable", "vectorise"]
+__all__ = [
+    "VectoriseOptions",
+    "VectoriseResult",
+    "polygonise",
+    "require_writable",
+    "vectorise",
+]
 
 _HOMES = {
+    "VectoriseOptions": "options",
     "VectoriseResult": "tool",
     "polygonise": "polygons",
-    "require_writable": "layers",
+    "require_writable": "formats",
     "vectorise": "tool",
 }
 

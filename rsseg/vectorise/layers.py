@@ -1,159 +1,146 @@
-"""Vector files of polygons: which there are, and how they are written whole or not at all."""
+"""Layers of polygons written to vector files, whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
-from pyogrio.raw import write
-from rasterio.crs import CRS
+from pyogrio.raw import write_arrow
 
-from rsseg.errors import OptionError, OutputError
+from rsseg.errors import OutputError
+from rsseg.geo.gis_sidecars import polygon_style
+from rsseg.legend import LandClass, Legend
 from rsseg.replacing import replacing
-from rsseg.vectorise.polygons import Polygons
+from rsseg.vectorise.arrow import BINARY, FLOAT64, INT32, TEXT, ArrowStream, Column
+from rsseg.vectorise.formats import Format, format_of
+from rsseg.vectorise.geopackage import GEOMETRY, add_styles, copy_layers
+from rsseg.vectorise.geoparquet import write_geoparquet
+from rsseg.vectorise.rows import Layer, Rows, regrouped
 
-FIELDS = {"class_id": np.int32, "class": object, "area_m2": np.float64, "perimeter_m": np.float64}
-"""Name and type of each column."""
-
-LON_LAT = CRS.from_epsg(4326)
-_BATCH = 200_000
+_ARROW: dict[type, str] = {np.int32: INT32, float: FLOAT64, str: TEXT}
 _SQLITE = ("-journal", "-wal", "-shm")
 
 
-@dataclass(frozen=True)
-class Format:
-    """A file format: GDAL's driver and layer options.
+def write_layers(
+    out: Path,
+    layer: Layer,
+    rows: Iterable[Rows],
+    classes: Callable[[], Legend | None],
+    *,
+    by_class: bool = False,
+) -> tuple[str, ...]:
+    """Write rows as they come; the file appears under its name when all went well.
 
-    ``grows`` if batches can be added to a file; ``lon_lat`` if it knows no other coordinates.
-    """
-
-    driver: str
-    options: dict[str, str] = field(default_factory=dict)
-    grows: bool = False
-    lon_lat: bool = False
-
-
-FORMATS = {
-    ".gpkg": Format("GPKG", grows=True),
-    ".fgb": Format("FlatGeobuf"),
-    # RFC 7946: GDAL reprojects and cuts at the 180th meridian; nine decimals are 0.1 mm.
-    ".geojson": Format("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}, lon_lat=True),
-}
-_REFUSED = {
-    ".shp": "a Shapefile cuts the name perimeter_m and ends at 2 GB",
-    ".parquet": "GeoParquet cannot be written yet",
-}
-
-
-def format_of(out: str | Path) -> Format:
-    """The format of a file name, by its suffix.
-
-    Raises:
-        OptionError: If polygons cannot be written so.
-    """
-    suffix = Path(out).suffix.lower()
-    if suffix not in FORMATS:
-        reason = _REFUSED.get(suffix)
-        *others, last = FORMATS
-        raise OptionError(
-            f"polygons cannot be written to {out}" + (f": {reason}" if reason else ""),
-            expected=f"a name ending in {', '.join(others)} or {last}",
-        )
-    return FORMATS[suffix]
-
-
-def require_writable(out: str | Path, *, overwrite: bool = False) -> None:
-    """Check that polygons can be written to a file, before any work.
-
-    Raises:
-        OptionError: If its suffix is of no format that can be written.
-        OutputError: If its folder is not there, or it is already.
-    """
-    out = Path(out)
-    format_of(out)
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder", expected="the name of a file")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")
-
-
-class Layer:
-    """A vector layer that takes polygons by batches; `close` writes the last.
-
-    A file that cannot grow is written by `close` alone, from memory.
-    """
-
-    def __init__(self, path: Path, name: str, kind: Format, crs: CRS, *, multi: bool) -> None:
-        self._path = path
-        self._kind = kind
-        self._fixed = {
-            "fields": list(FIELDS),
-            "layer": name,
-            "driver": kind.driver,
-            "geometry_type": "MultiPolygon" if multi else "Polygon",
-            "promote_to_multi": multi,
-            "crs": crs.to_wkt(),
-            "layer_options": kind.options,
-        }
-        self._begun = False
-        self._held: list[tuple[npt.NDArray[Any], ...]] = []
-
-    def add(self, polygons: Polygons, *columns: npt.NDArray[Any]) -> None:
-        """Add polygons with their columns in the order of `FIELDS`."""
-        self._held.append((shapely.to_wkb(polygons), *columns))
-        if self._kind.grows and sum(len(batch[0]) for batch in self._held) >= _BATCH:
-            self._write()
-
-    def close(self) -> None:
-        """Write what is held; a layer without polygons is written too."""
-        if self._held or not self._begun:
-            self._write()
-
-    def _write(self) -> None:
-        types = (object, *FIELDS.values())
-        batches = [*self._held, tuple(np.empty(0, dtype=kind) for kind in types)]
-        geometries, *columns = (
-            np.concatenate(parts).astype(kind)
-            for parts, kind in zip(zip(*batches, strict=True), types, strict=True)
-        )
-        write(str(self._path), geometries, columns, append=self._begun, **self._fixed)
-        self._begun = True
-        self._held.clear()
-
-
-@contextmanager
-def writing(out: Path, name: str, crs: CRS, *, multi: bool) -> Iterator[Layer]:
-    """A layer to add polygons to; the file appears under its name when all went well.
+    Only a batch is in memory, but for FlatGeobuf's index of the boxes of all polygons. A
+    GeoPackage gets QGIS's style of its classes.
 
     Args:
-        out: File to write or replace.
-        name: Name of the layer.
-        crs: Coordinate reference system of the polygons.
-        multi: Whether there may be MultiPolygons: then all are written as such.
+        out: File to write or replace, of a format of `FORMATS`.
+        layer: What the rows are.
+        rows: Their batches; the same rows give the same bytes however they are cut.
+        classes: The classes found, asked for when all rows are written; None if there is none.
+        by_class: Write a layer for each of them, named after it.
+
+    Returns:
+        The names of the layers.
 
     Raises:
         OutputError: If the file cannot be written.
     """
+    kind, rows = format_of(out), regrouped(rows)
     try:
         with _without_time(), replacing(out) as unfinished:
-            layer = Layer(unfinished, name, format_of(out), crs, multi=multi)
-            yield layer
-            layer.close()
-            # What SQLite left beside the old file would be replayed into the new one.
-            for suffix in _SQLITE:
-                out.with_name(out.name + suffix).unlink(missing_ok=True)
+            if kind.name == "GPKG":
+                names = _write_geopackage(unfinished, kind, layer, rows, classes, by_class)
+                # What SQLite left beside the old file would be replayed into the new one.
+                for suffix in _SQLITE:
+                    out.with_name(out.name + suffix).unlink(missing_ok=True)
+                return names
+            if kind.name == "GeoParquet":
+                write_geoparquet(unfinished, layer, rows)
+            else:
+                _write(unfinished, kind, layer, rows)
+            return (layer.name,)
     except (OSError, DataSourceError, DataLayerError) as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
+
+
+def _write_geopackage(
+    path: Path,
+    kind: Format,
+    layer: Layer,
+    rows: Iterable[Rows],
+    classes: Callable[[], Legend | None],
+    by_class: bool,
+) -> tuple[str, ...]:
+    if not by_class:
+        _write(path, kind, layer, rows)
+        legend = classes()
+        if legend is not None:
+            add_styles(path, {layer.name: polygon_style(legend)})
+        return (layer.name,)
+    together = path.with_name(path.name + ".together.gpkg")  # `replacing` takes it away
+    _write(together, kind, layer, rows, SPATIAL_INDEX="NO")
+    legend = classes()
+    if legend is None:
+        together.rename(path)
+        return (layer.name,)
+    names = {known.code: _layer_name(known, legend) for known in legend}
+    copy_layers(together, path, names, kind.dataset)
+    add_styles(path, {names[known.code]: polygon_style(Legend((known,))) for known in legend})
+    return tuple(names.values())
+
+
+def _layer_name(known: LandClass, legend: Legend) -> str:
+    """The name of a class, with its code if SQLite would take it for that of another."""
+    alike = [other for other in legend if other.name.lower() == known.name.lower()]
+    return known.name if len(alike) == 1 else f"{known.name} {known.code}"
+
+
+def _write(path: Path, kind: Format, layer: Layer, rows: Iterable[Rows], **options: str) -> None:
+    """Let GDAL write a layer; it pulls the rows batch by batch."""
+    formats = {name: _ARROW[field] for name, field in layer.fields.items()}
+    stream = ArrowStream(formats | {GEOMETRY: BINARY}, _columns(layer, rows))
+    try:
+        write_arrow(
+            stream,
+            path,
+            layer=layer.name,
+            driver=kind.name,
+            geometry_name=GEOMETRY,
+            geometry_type=layer.geometry_type,
+            crs=layer.crs.to_wkt(),
+            dataset_options=kind.dataset,
+            layer_options=kind.layer | options,
+        )
+    except Exception:
+        if stream.failure is not None:
+            raise stream.failure from None
+        raise
+    if not stream.ended:
+        raise OSError("the polygons were not read to their end")
+
+
+def _columns(layer: Layer, rows: Iterable[Rows]) -> Iterator[list[Column]]:
+    for batch in rows:
+        columns = [
+            _texts(values) if field is str else Column.numbers(values)
+            for field, values in zip(layer.fields.values(), batch.values, strict=True)
+        ]
+        geometries = shapely.to_wkb(layer.geometries(batch.polygons))
+        yield [*columns, Column.pieces(geometries)]
+
+
+def _texts(values: npt.NDArray[np.object_]) -> Column:
+    """A column of few different texts."""
+    encoded = {text: text.encode() for text in set(values)}
+    return Column.pieces([encoded[text] for text in values])
 
 
 @contextmanager

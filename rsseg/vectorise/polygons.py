@@ -6,25 +6,24 @@ They are built in pixel coordinates, where every corner is a whole number, then 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import shapely
 from affine import Affine
-from rasterio.features import shapes
-from rasterio.io import DatasetReader
 
 from rsseg.errors import OptionError
 from rsseg.legend import NODATA
+from rsseg.vectorise.assembling import Assembler, Rings
 
 Polygons = npt.NDArray[np.object_]
 """Shapely geometries, ``(N,)``."""
 
-_VERTICES_PER_BATCH = 400_000
-"""Vertices held as Python numbers, about 100 bytes each."""
+_NO_VALUE = 1 << 40
+_STRIP = 1 << 22
+"""Pixels taken at once."""
 
 
 def polygonise(
@@ -36,6 +35,9 @@ def polygonise(
 ) -> tuple[Polygons, npt.NDArray[Any]]:
     """Polygons of equal pixels and their values; together they cover the valid pixels once.
 
+    There is a vertex wherever three or more of them meet, so neighbours share whole edges: with
+    connectivity 4 they are a valid coverage (``shapely.coverage_is_valid``).
+
     Args:
         array: Whole numbers of up to 32 bits, ``(H, W)``.
         transform: Affine from pixels to the ground.
@@ -45,40 +47,56 @@ def polygonise(
         nodata: Value that gets no polygon; None if every pixel counts.
 
     Returns:
-        Valid geometries ``(N,)``, outer rings counter-clockwise, and their values ``(N,)`` in
-        the type of the array.
+        Valid geometries ``(N,)``, outer rings counter-clockwise, in the order of the rows where
+        they end, and their values ``(N,)`` in the type of the array.
 
     Raises:
         OptionError: If the array or the connectivity is none of these.
     """
     require_connectivity(connectivity)
-    source = _as_gdal_takes(array)
-    mask = None if nodata is None else array != nodata
-    if array.size == 0 or (mask is not None and not mask.any()):
-        return np.empty(0, dtype=object), np.empty(0, dtype=array.dtype)
-    found = list(_outlines(shapes(source, mask, connectivity), connectivity))
-    polygons = np.concatenate([outlines for outlines, _ in found])
-    values = np.concatenate([values for _, values in found])
-    return on_ground(polygons, transform), values.astype(array.dtype)
+    _require_whole_numbers(array)
+    void = _NO_VALUE if nodata is None else int(nodata)
+    # One type for all that is wider, so that the kernels are compiled twice at most.
+    numbers = array if array.dtype == np.uint8 else array.astype(np.int32)
+    assembler = Assembler(*array.shape, void=void, connectivity=connectivity)
+    rows = max(1, _STRIP // max(1, array.shape[1]))
+
+    def batches() -> Iterator[Rings]:
+        for row in range(0, len(numbers), rows):
+            yield from assembler.add(numbers[row : row + rows])
+        yield from assembler.finish()
+
+    def built(rings: Rings) -> tuple[Polygons, npt.NDArray[np.int64]]:
+        return build(rings, transform), rings.codes
+
+    # Building holds Python's lock, what comes before it does not.
+    with ThreadPoolExecutor(1) as builder:
+        found = list(builder.map(built, batches()))
+    polygons = np.concatenate([np.empty(0, dtype=object), *(polygons for polygons, _ in found)])
+    values = np.concatenate([np.empty(0, np.int64), *(codes for _, codes in found)])
+    return polygons, values.astype(array.dtype)
 
 
-def outlines_of_band(
-    dataset: DatasetReader, mask: npt.NDArray[np.uint8] | None, connectivity: int
-) -> Iterator[tuple[Polygons, npt.NDArray[np.int64]]]:
-    """Batches of polygons of the first band, in pixel coordinates, and their values.
+def build(rings: Rings, transform: Affine | None = None) -> Polygons:
+    """Geometries from their coordinates, put on the ground if there is a transform.
 
-    GDAL reads the band by lines; what it found is held by GDAL until the last batch.
-
-    Args:
-        dataset: An open raster of whole numbers.
-        mask: Zero where pixels get no polygon, ``(H, W)``; None if all do.
-        connectivity: 4 or 8.
+    Outer rings run counter-clockwise there; in pixel coordinates, where y grows downward, they do
+    so as seen on the map.
     """
-    found = shapes(rasterio.band(dataset, 1), mask, connectivity)
-    # For a band, unlike for an array, GDAL applies the transform of the file by itself.
-    to_pixels = ~dataset.transform
-    for polygons, values in _outlines(found, connectivity, to_pixels):
-        yield polygons, values.astype(np.int64)
+    points, polygons = rings.points, rings.polygons
+    if transform is not None:
+        points = _apply(transform, points)
+        if transform.determinant > 0:
+            points = _reversed(points, rings.rings)
+    built = shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (rings.rings, polygons))
+    several = np.diff(rings.groups) > 1
+    geometries = np.asarray(built, dtype=object)[rings.groups[:-1]]
+    if several.any():
+        owners = np.repeat(np.arange(len(several)), np.diff(rings.groups))
+        apart = several[owners]
+        _, places = np.unique(owners[apart], return_inverse=True)
+        geometries[several] = shapely.multipolygons(np.asarray(built)[apart], indices=places)
+    return geometries
 
 
 def on_ground(outlines: Polygons, transform: Affine) -> Polygons:
@@ -97,70 +115,6 @@ def require_connectivity(connectivity: int) -> None:
         raise OptionError("the connectivity is unusable", expected="4 or 8", got=connectivity)
 
 
-def _outlines(
-    found: Iterator[tuple[dict[str, Any], float]],
-    connectivity: int,
-    to_pixels: Affine | None = None,
-) -> Iterator[tuple[Polygons, npt.NDArray[np.float64]]]:
-    """GDAL's polygons as shapely's, built in bulk: several times faster than one by one."""
-    points: list[tuple[float, float]] = []
-    ring_sizes: list[int] = []
-    ring_counts: list[int] = []
-    values: list[float] = []
-
-    def batch() -> tuple[Polygons, npt.NDArray[np.float64]]:
-        polygons = _build(points, ring_sizes, ring_counts, to_pixels)
-        if connectivity == 8:
-            polygons = _valid(polygons)
-        done = polygons, np.array(values)
-        for held in (points, ring_sizes, ring_counts, values):
-            held.clear()
-        return done
-
-    for geometry, value in found:
-        rings = geometry["coordinates"]
-        for ring in rings:
-            points.extend(ring)
-            ring_sizes.append(len(ring))
-        ring_counts.append(len(rings))
-        values.append(value)
-        if len(points) >= _VERTICES_PER_BATCH:
-            yield batch()
-    if values:
-        yield batch()
-
-
-def _build(
-    points: list[tuple[float, float]],
-    ring_sizes: list[int],
-    ring_counts: list[int],
-    to_pixels: Affine | None,
-) -> Polygons:
-    flat = np.fromiter(chain.from_iterable(points), dtype=np.float64, count=2 * len(points))
-    corners = flat.reshape(-1, 2)
-    if to_pixels is not None:
-        corners = np.rint(_apply(to_pixels, corners))
-    polygons = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, corners, (_offsets(ring_sizes), _offsets(ring_counts))
-    )
-    return np.asarray(polygons, dtype=object)
-
-
-def _offsets(sizes: list[int]) -> npt.NDArray[np.int64]:
-    """Where each of the consecutive pieces starts, and where the last ends."""
-    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-
-
-def _valid(polygons: Polygons) -> Polygons:
-    """Outlines that touch themselves, which GDAL makes of corner neighbours, cut where they do.
-
-    It is exact, since the points where they touch are corners of pixels: whole numbers.
-    """
-    touching = ~shapely.is_valid(polygons)
-    polygons[touching] = shapely.make_valid(polygons[touching])
-    return polygons
-
-
 def _apply(transform: Affine, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # Not a matrix product: its rounding depends on the machine, and it wakes all its threads.
     x, y = points.T
@@ -170,11 +124,19 @@ def _apply(transform: Affine, points: npt.NDArray[np.float64]) -> npt.NDArray[np
     return moved
 
 
-def _as_gdal_takes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array in a type that GDAL polygonises without rounding.
+def _reversed(
+    points: npt.NDArray[np.float64], rings: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The points of each ring in the other direction."""
+    sizes = np.diff(rings)
+    return points[np.repeat(rings[:-1] + rings[1:] - 1, sizes) - np.arange(len(points))]
+
+
+def _require_whole_numbers(array: npt.NDArray[Any]) -> None:
+    """Check that an array holds what polygons are made of.
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If it does not.
     """
     if array.ndim != 2 or array.dtype.kind not in "iub":
         raise OptionError(
@@ -182,8 +144,6 @@ def _as_gdal_takes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
             expected="whole numbers of shape (H, W)",
             got=f"{array.dtype} of shape {array.shape}",
         )
-    if array.dtype.name in ("uint8", "int16", "uint16", "int32"):
-        return array
-    if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
+    wide = array.dtype.itemsize >= 4 and array.size
+    if wide and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
         raise OptionError("the array holds numbers of more than 32 bits")
-    return array.astype(np.int32)

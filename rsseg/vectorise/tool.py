@@ -1,8 +1,9 @@
-"""``vectorise``: a class raster in, a vector layer of polygons out."""
+"""``vectorise``: a class raster in, layers of polygons out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
-from rsseg.errors import OptionError, SceneError
+from rsseg.errors import OptionError
 from rsseg.geo.class_raster import read_legend
+from rsseg.geo.features import did_you_mean
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
-from rsseg.legend import NODATA
-from rsseg.vectorise.layers import LON_LAT, format_of, require_writable, writing
+from rsseg.geo.remote import public_name
+from rsseg.legend import LandClass, Legend
+from rsseg.vectorise.formats import LON_LAT, format_of, require_writable
+from rsseg.vectorise.layers import write_layers
 from rsseg.vectorise.measure import Measure
-from rsseg.vectorise.polygons import (
-    Polygons,
-    on_ground,
-    outlines_of_band,
-    require_connectivity,
-)
+from rsseg.vectorise.options import VectoriseOptions
+from rsseg.vectorise.outlines import Batch, outlines
+from rsseg.vectorise.rows import Layer, Rows, on_ground
 
 _LONGEST_EDGE = 16
 """Pixels; a longer straight edge would leave its place when only its ends are reprojected."""
@@ -36,15 +34,21 @@ _LONGEST_EDGE = 16
 class VectoriseResult:
     """What was written.
 
-    ``classes`` has the polygons by class name, in the order of codes, of the classes found;
-    ``crs`` is the coordinate reference system of the file.
+    Args:
+        out: The file.
+        layers: Names of its layers.
+        crs: Its coordinate reference system.
+        polygons: How many there are.
+        classes: Polygons by class name, in the order of codes, of the classes found.
+        notes: What the user should know.
     """
 
     out: str
-    layer: str
+    layers: tuple[str, ...]
     crs: str
     polygons: int
     classes: dict[str, int]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and dicts."""
@@ -55,115 +59,150 @@ def vectorise(
     raster: str | Path,
     out: str | Path,
     *,
-    layer: str | None = None,
-    connectivity: int = 4,
-    overwrite: bool = False,
+    options: VectoriseOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VectoriseResult:
     """Write the polygons of a class raster, with their classes, areas and perimeters.
 
-    The polygons follow the pixels exactly, have no seams and leave nodata free. Areas (m²) and
-    perimeters (m) are geodesic where the CRS is geographic.
+    The polygons have no seams and leave nodata free. Areas (m²) and perimeters (m) are those of
+    the polygons as written, on the ellipsoid where the CRS is geographic. There, the metres of
+    the options are pixels of the size in the middle of the raster.
 
     Args:
         raster: One band of 8-bit codes; 255 and the file's own nodata get no polygon.
-        out: ``.gpkg``, ``.fgb`` or ``.geojson`` (the last in longitude and latitude).
-        layer: Name of the layer; that of the file without suffix if None.
-        connectivity: 4 joins pixels by edges; 8 also by corners, into MultiPolygons.
-        overwrite: Whether to replace ``out`` if it is there.
+        out: ``.gpkg``, ``.fgb``, ``.parquet`` or ``.geojson`` (in longitude and latitude).
+        options: Choices; the defaults if None.
         on_progress: Called with pixels done and pixels in all.
 
     Raises:
-        SceneError: If the raster cannot be read, is no class raster or has no place.
-        LegendError: If its legend contradicts itself.
-        OptionError: If the format or connectivity is none of those.
+        SceneError: If a raster cannot be read, is of another kind or has no place.
+        GridMismatch: If the confidence lies on another grid.
+        LegendError: If the legend contradicts itself.
+        OptionError: If the format cannot be written, or there is no such class.
+        MissingExtra: If the library for the format is not installed.
         OutputError: If the output is there already or cannot be written.
     """
-    out = Path(out)
-    require_connectivity(connectivity)
-    require_writable(out, overwrite=overwrite)
-    if out.exists() and out.resolve() == Path(raster).resolve():
-        raise OptionError(f"{out} would replace its own raster", remedy="write to another file")
+    out, options = Path(out), options or VectoriseOptions()
+    inputs = [raster] if options.confidence is None else [raster, options.confidence]
+    require_writable(out, inputs=inputs, overwrite=options.overwrite, by_class=options.by_class)
     with open_raster(raster) as dataset:
-        _require_class_raster(dataset)
-        grid = Grid.of(dataset)
-        measure = Measure(grid, dataset.name)
-        names = _class_names(dataset)
-        name = layer or out.stem
-        reprojected = format_of(out).lon_lat and measure.crs != LON_LAT
-        with writing(out, name, measure.crs, multi=connectivity == 8) as target:
-            counts = np.zeros(256, dtype=np.int64)
-            for outlines, codes in _outlines(dataset, connectivity, on_progress):
-                polygons = on_ground(outlines, grid.transform)
-                areas, perimeters = measure(outlines, polygons)
-                if reprojected:
-                    split = shapely.segmentize(outlines, _LONGEST_EDGE)
-                    polygons = on_ground(split, grid.transform)
-                target.add(polygons, codes, names[codes], areas, perimeters)
-                counts += np.bincount(codes, minlength=256)
-    found = np.flatnonzero(counts)
+        measure = Measure.of(dataset)
+        legend = read_legend(dataset)
+        transform = Grid.of(dataset).transform
+    reprojected = format_of(out).lon_lat and measure.crs != LON_LAT
+    table = _Table(measure, legend, _wanted(legend, options.classes, public_name(raster)))
+    layer = Layer(
+        options.layer or out.stem,
+        measure.crs,
+        multi=options.connectivity == 8,
+        confidence=options.confidence is not None,
+    )
+    side = measure.pixel_area**0.5
+    batches = outlines(
+        raster,
+        connectivity=options.connectivity,
+        sieve=options.sieve,
+        min_area=options.min_area / measure.pixel_area,
+        simplify=options.simplify / side,
+        smooth=options.smooth,
+        confidence=options.confidence,
+        memory=options.memory,
+        on_progress=on_progress,
+    )
+    with closing(table.rows(batches, transform, _LONGEST_EDGE if reprojected else None)) as rows:
+        names = write_layers(out, layer, rows, table.found, by_class=options.by_class)
     return VectoriseResult(
         out=str(out),
-        layer=name,
+        layers=names,
         crs=(LON_LAT if reprojected else measure.crs).to_string(),
-        polygons=int(counts.sum()),
-        classes={str(names[code]): int(counts[code]) for code in found},
+        polygons=int(table.counts.sum()),
+        classes={str(table.names[code]): int(table.counts[code]) for code in table.codes},
+        notes=_notes(public_name(raster), measure, options),
     )
 
 
-def _outlines(
-    dataset: DatasetReader, connectivity: int, on_progress: Callable[[int, int], None]
-) -> Iterator[tuple[Polygons, npt.NDArray[np.int64]]]:
-    """Batches of outlines of the valid pixels, in pixel coordinates, and their codes."""
-    total = dataset.width * dataset.height
-    damaged = SceneError(
-        f"{dataset.name} cannot be read",
-        remedy="the file is damaged or incomplete, copy or download it again",
-    )
-    try:
-        mask = _mask(dataset)
-        done = 0 if mask is None else int(total - np.count_nonzero(mask))
-        for outlines, codes in outlines_of_band(dataset, mask, connectivity):
-            valid = (codes != NODATA) & (codes != dataset.nodata)
-            if valid.any():
-                yield outlines[valid], codes[valid]
-            done += round(float(shapely.area(outlines).sum()))
-            on_progress(done, total)
-    except RasterioError as error:
-        raise damaged from error
-    if done != total:  # rasterio ends in silence where GDAL cannot read on
-        raise damaged
+class _Table:
+    """Makes rows of outlines and counts them.
 
-
-def _mask(dataset: DatasetReader) -> npt.NDArray[np.uint8] | None:
-    """Zero where the raster's mask band hides pixels; None if it has none.
-
-    Nodata is no reason for a mask, one byte for each pixel: its polygons are left out by value.
+    Args:
+        measure: Measures them.
+        legend: Names and colours of the classes; codes that it does not know have a name as well.
+        wanted: Whether polygons of a code are written, ``(256,)``.
     """
-    if MaskFlags.per_dataset not in dataset.mask_flag_enums[0]:
-        return None
-    return np.asarray(dataset.read_masks(1))
+
+    def __init__(self, measure: Measure, legend: Legend, wanted: npt.NDArray[np.bool_]) -> None:
+        self._measure = measure
+        self._known = {known.code: known for known in legend}
+        self._wanted = wanted
+        self.names = np.array([self._class(code).name for code in range(255)], dtype=object)
+        self.counts = np.zeros(255, dtype=np.int64)
+
+    def rows(
+        self, batches: Iterable[Batch], transform: Any, longest_edge: int | None
+    ) -> Generator[Rows, None, None]:
+        """Rows of the wanted polygons, whose edges get points every so many pixels."""
+        for batch in batches:
+            wanted = self._wanted[batch.codes]
+            shapes, codes = batch.outlines[wanted], batch.codes[wanted]
+            if not len(codes):
+                continue
+            polygons = on_ground(shapes, transform)
+            areas, perimeters = self._measure(shapes, polygons)
+            if longest_edge is not None:
+                polygons = on_ground(shapely.segmentize(shapes, longest_edge), transform)
+            confidence = None if batch.confidence is None else batch.confidence[wanted]
+            self.counts += np.bincount(codes, minlength=255)
+            yield Rows(
+                polygons,
+                codes.astype(np.int32),
+                self.names[codes],
+                areas,
+                perimeters,
+                confidence,
+            )
+
+    @property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """Those found so far."""
+        return np.flatnonzero(self.counts)
+
+    def found(self) -> Legend | None:
+        """The classes found so far; None if there is none."""
+        return Legend(tuple(map(self._class, self.codes.tolist()))) if len(self.codes) else None
+
+    def _class(self, code: int) -> LandClass:
+        known = self._known.get(code)
+        if known is not None:
+            return known
+        name = f"class {code}"
+        if name in {other.name for other in self._known.values()}:
+            name = f"class of code {code}"
+        return LandClass(code, name, (code, code, code))
 
 
-def _class_names(dataset: DatasetReader) -> npt.NDArray[np.object_]:
-    """Name by code, ``(256,)``; codes that the legend does not know have one as well."""
-    names = np.array([f"class {code}" for code in range(256)], dtype=object)
-    for known in read_legend(dataset):
-        names[known.code] = known.name
-    return names
+def _wanted(legend: Legend, classes: tuple[str, ...], raster: str) -> npt.NDArray[np.bool_]:
+    """Whether polygons of a code are written, ``(256,)``.
+
+    Raises:
+        OptionError: If a name is none of the legend's, nor a code.
+    """
+    wanted = np.full(256, not classes)
+    codes = {known.name: known.code for known in legend}
+    for name in classes:
+        if name not in codes and not (name.isdecimal() and int(name) < 255):
+            raise OptionError(
+                f"{raster} has no class '{name}'",
+                expected=f"one of {', '.join(codes)}, or a code" if len(codes) < 50 else "a code",
+                remedy=did_you_mean(name, codes),
+            )
+        wanted[codes[name] if name in codes else int(name)] = True
+    return wanted
 
 
-def _require_class_raster(dataset: DatasetReader) -> None:
-    name = dataset.name
-    if dataset.count != 1 or dataset.dtypes[0] != "uint8":
-        bands = "1 band" if dataset.count == 1 else f"{dataset.count} bands"
-        raise SceneError(
-            f"{name} is not a class raster",
-            expected="one band of 8-bit codes",
-            got=f"{bands} of {dataset.dtypes[0]}",
-        )
-    if dataset.crs is None and dataset.gcps[0]:
-        raise SceneError(
-            f"{name} has ground control points but no transform",
-            remedy="warp it first, e.g. gdalwarp -r near",
-        )
+def _notes(raster: str, measure: Measure, options: VectoriseOptions) -> tuple[str, ...]:
+    if not measure.geographic or not (options.min_area or options.simplify):
+        return ()
+    return (
+        f"{raster} is in degrees: metres were taken as pixels of {measure.pixel_area:.4g} m², "
+        "their size in its middle",
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import nbformat
@@ -9,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
+FROM_NETWORK = re.compile(r"<(script|link|img|iframe)\b[^>]*(src|href)=[\"']?(https?:)?//")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
@@ -25,6 +28,10 @@ def test_notebook_runs(path: Path) -> None:
     assert plots
     for cell in plots:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs)
+    pages = [html.unescape(output.get("data", {}).get("text/html", "")) for output in outputs]
+    assert not [page for page in pages if FROM_NETWORK.search(page)]
+    maps = [page for page in pages if "folium-map" in page]
+    assert len(maps) == ("folium" in "".join(cell.source for cell in notebook.cells))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)

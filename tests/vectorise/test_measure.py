@@ -11,8 +11,9 @@ from rasterio.crs import CRS
 
 from rsseg.errors import SceneError
 from rsseg.geo.grid import Grid
+from rsseg.vectorise import polygonise
 from rsseg.vectorise.measure import Measure
-from rsseg.vectorise.polygons import on_ground, polygonise
+from rsseg.vectorise.rows import on_ground
 
 WGS84 = Geod(ellps="WGS84")
 EARTH = 5.10065621724e14
@@ -22,8 +23,14 @@ FOOT = 1200 / 3937
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 
 
+def outlines_of(array, **options):
+    """In pixel coordinates, outer rings counter-clockwise as seen on the raster."""
+    outlines, codes = polygonise(array, Affine.identity(), **options)
+    return shapely.reverse(outlines), codes
+
+
 def measured(array, transform, crs):
-    outlines, codes = polygonise(array, Affine.identity())
+    outlines, codes = outlines_of(array)
     grid = Grid(*array.shape, transform, CRS.from_string(crs))
     polygons = on_ground(outlines, transform)
     areas, perimeters = Measure(grid, "map.tif")(outlines, polygons)
@@ -62,9 +69,10 @@ def test_rotated_south_up_and_sheared(change):
 @pytest.mark.parametrize("change", [Affine.identity(), Affine.rotation(30), Affine.scale(1, -1)])
 def test_degrees_are_measured_on_the_ellipsoid(change):
     areas, perimeters, polygons = measured(RING, LON_LAT @ change, "EPSG:4326")
-    expected = [WGS84.geometry_area_perimeter(p) for p in polygons]
-    assert areas == pytest.approx([area for area, _ in expected], rel=1e-9)
-    assert perimeters == pytest.approx([length for _, length in expected], rel=1e-9)
+    expected = [WGS84.geometry_area_perimeter(p)[0] for p in polygons]
+    assert areas == pytest.approx(expected, rel=1e-9)
+    lengths = [WGS84.geometry_length(p.boundary) for p in polygons]  # with those of holes
+    assert perimeters == pytest.approx(lengths, rel=1e-9)
     if change.is_rectilinear:
         plane = (0.001 * 111_320) ** 2 * math.cos(math.radians(48))
         assert areas == pytest.approx([plane, 8 * plane], rel=0.01)
@@ -123,10 +131,48 @@ def test_pixels_without_area_are_refused(transform):
 
 def test_multipolygons_are_measured_whole():
     array = np.array([[1, 255], [255, 1]], np.uint8)
-    outlines, _ = polygonise(array, Affine.identity(), connectivity=8)
+    outlines, _ = outlines_of(array, connectivity=8)
     grid = Grid(2, 2, LON_LAT, CRS.from_epsg(4326))
     polygons = on_ground(outlines, LON_LAT)
     areas, perimeters = Measure(grid, "map.tif")(outlines, polygons)
     parts = [WGS84.geometry_area_perimeter(p) for p in shapely.get_parts(polygons)]
     assert areas == pytest.approx([sum(area for area, _ in parts)], rel=1e-9)
     assert perimeters == pytest.approx([sum(length for _, length in parts)], rel=1e-9)
+
+
+def test_simplified_polygons_are_measured_as_they_are():
+    """Edges across meridians and parallels, long and short, against a dense geodesic polygon."""
+    outlines = np.array([shapely.Polygon([(0, 0), (0, 900), (700, 1200), (900, 100)])])
+    outlines = shapely.orient_polygons(outlines, exterior_cw=True)
+    polygons = on_ground(outlines, LON_LAT)
+    areas, perimeters = Measure(Grid(1200, 900, LON_LAT, CRS.from_epsg(4326)), "a")(
+        outlines, polygons
+    )
+    dense = shapely.segmentize(polygons[0], 1e-3)
+    assert areas == pytest.approx([WGS84.geometry_area_perimeter(dense)[0]], rel=1e-8)
+    assert perimeters == pytest.approx([WGS84.geometry_length(dense.exterior)], rel=1e-8)
+
+
+def test_areas_of_parts_are_that_of_the_whole():
+    generator = np.random.default_rng(0)
+    parts, _, _ = measured(generator.integers(0, 3, (40, 60)), LON_LAT, "EPSG:4326")
+    whole, _, _ = measured(np.zeros((40, 60), np.uint8), LON_LAT, "EPSG:4326")
+    assert parts.sum() == pytest.approx(whole[0], rel=1e-12)
+
+
+def test_a_sphere_has_no_flattening():
+    sphere = "+proj=longlat +R=6371000 +no_defs +type=crs"
+    areas, _, _ = measured(np.zeros((90, 180), np.uint8), Affine(2, 0, -180, 0, -2, 90), sphere)
+    assert areas == pytest.approx([4 * np.pi * 6371000**2], rel=1e-12)
+
+
+@pytest.mark.parametrize(("crs", "area"), [("EPSG:32633", 100), ("EPSG:2263", 100 * FOOT**2)])
+def test_area_of_a_pixel(crs, area):
+    grid = Grid(3, 3, UTM, CRS.from_string(crs))
+    assert Measure(grid, "map.tif").pixel_area == pytest.approx(area)
+
+
+def test_area_of_a_pixel_in_degrees_is_that_of_the_middle():
+    grid = Grid(3, 5, Affine(1, 0, 10, 0, -1, 61), CRS.from_epsg(4326))
+    areas, _, _ = measured(np.arange(15).reshape(3, 5), grid.transform, "EPSG:4326")
+    assert Measure(grid, "map.tif").pixel_area == pytest.approx(areas[7], rel=1e-12)

@@ -99,10 +99,10 @@ def test_outer_rings_run_counter_clockwise_and_holes_clockwise(transform, array,
 
 
 @given(maps, connectivities)
-def test_any_batch_gives_the_same(array, connectivity):
+def test_any_strip_gives_the_same(array, connectivity):
     whole = polygonise(array, ROTATED, connectivity=connectivity)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(polygons, "_VERTICES_PER_BATCH", 1)
+        patch.setattr(polygons, "_STRIP", 1)
         pieces = polygonise(array, ROTATED, connectivity=connectivity)
     assert shapely.equals_identical(whole[0], pieces[0]).all()
     assert np.array_equal(whole[1], pieces[1])

@@ -1,0 +1,163 @@
+"""Which regions adjoin, and rasters whose regions take other codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from rsseg.legend import NODATA
+from rsseg.vectorise.labelling import Labeller, Regions
+from rsseg.vectorise.runs import Ints, Runs
+
+Bytes = npt.NDArray[np.uint8]
+
+_WORTH = 1 << 20
+"""Pairs from which it is worth joining equal ones."""
+
+
+class Strips(Protocol):
+    """Codes ``(n, W)`` from top to bottom, 255 for void, and their confidence or None."""
+
+    def __call__(
+        self, on_pixels: Callable[[int], None], *, confidence: bool
+    ) -> Iterator[tuple[Bytes, Bytes | None]]:
+        """Read them once; ``on_pixels`` is called with the pixels of each strip."""
+        ...
+
+
+class Pairs:
+    """Pairs of adjoining labels of which one is of a small region, in the order they are met.
+
+    Order and pairs are those of GDAL's sieve: for each pixel the one above, with connectivity 8
+    those to its left and right as well, then the one on the left.
+
+    Args:
+        connectivity: 4 or 8; with 8 some pairs share no border.
+        small: Regions of fewer pixels are small.
+    """
+
+    def __init__(self, connectivity: int, small: float) -> None:
+        self._corners = connectivity == 8
+        self._small = small
+        self._parts: list[npt.NDArray[np.int32]] = []
+        self._held = self._joined = 0
+
+    def add(self, runs: Runs, regions: Regions) -> None:
+        """Take the pairs of the next rows."""
+        found = np.empty((6 * len(runs.starts), 3), np.int32)
+        used = _meet(runs.offsets, runs.starts, runs.codes, runs.labels, self._corners, found)
+        self._parts.append(found[:used].copy())
+        self._held += used
+        if self._held > 2 * self._joined + _WORTH:
+            self.join(regions)
+
+    def join(self, regions: Regions) -> npt.NDArray[np.int32]:
+        """Settle the regions; returns pairs of roots with their shared border, ``(M, 3)``."""
+        roots = regions.settle()
+        pairs = np.concatenate([np.empty((0, 3), np.int32), *self._parts])
+        one, other = roots[pairs[:, 0]], roots[pairs[:, 1]]
+        wanted = (one != other) & (np.minimum(regions.area[one], regions.area[other]) < self._small)
+        one, other, length = one[wanted], other[wanted], pairs[wanted, 2]
+        keys = np.minimum(one, other).astype(np.int64) << 32 | np.maximum(one, other)
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        border = np.bincount(which, length, len(first)).astype(np.int32)
+        order = np.argsort(first)
+        joined = np.stack([one[first], other[first], border], axis=1)[order]
+        self._parts, self._held, self._joined = [joined], len(joined), len(joined)
+        return joined
+
+
+class Recoded:
+    """Strips of which small regions take the code of a neighbour, decided over the whole raster.
+
+    Labels do not depend on strips, so the second reading finds those of the first.
+
+    Args:
+        source: Strips to change.
+        connectivity: 4 or 8.
+        small: Regions of fewer pixels are small.
+        decide: Makes the code of each root, ``(N,)``, from settled regions and pairs of roots.
+        on_pixels: Called with the pixels of each strip of the first reading.
+    """
+
+    def __init__(
+        self,
+        source: Strips,
+        connectivity: int,
+        small: float,
+        decide: Callable[[Regions, npt.NDArray[np.int32], float], Ints],
+        on_pixels: Callable[[int], None],
+    ) -> None:
+        self._source = source
+        self._connectivity = connectivity
+        labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
+        for codes, _ in source(on_pixels, confidence=False):
+            pairs.add(labeller.add(codes), labeller.regions)
+        regions = labeller.regions
+        joined = pairs.join(regions)
+        self._codes = decide(regions, joined, small)[regions.parent].astype(np.uint8)
+
+    def __call__(
+        self, on_pixels: Callable[[int], None], *, confidence: bool
+    ) -> Iterator[tuple[Bytes, Bytes | None]]:
+        """Read them once."""
+        labeller = Labeller(NODATA, self._connectivity)
+        for codes, shares in self._source(on_pixels, confidence=confidence):
+            runs = labeller.add(codes)
+            _paint(runs.offsets, runs.starts, runs.labels, self._codes, codes)
+            yield codes, shares
+
+
+@njit(nogil=True, cache=True)
+def _meet(offsets: Any, starts: Any, codes: Any, labels: Any, corners: bool, found: Any) -> int:
+    """Write labels that adjoin across and above rows 1 to n, and how far; returns how many."""
+    used = 0
+    for row in range(1, len(offsets) - 1):
+        above, end = offsets[row - 1], offsets[row]
+        for run in range(offsets[row], offsets[row + 1]):
+            if labels[run] < 0:
+                continue
+            start, stop = starts[run], starts[run + 1]
+            while above + 1 < end and starts[above + 1] <= start:
+                above += 1
+            # the first pixel: above it, above left, above right, on its left
+            used = _note(starts, codes, labels, run, above, found, used)
+            k = above + 1
+            if corners:
+                if starts[above] == start:
+                    used = _note(starts, codes, labels, run, above - 1, found, used)
+                if k < end and starts[k] == start + 1:
+                    used = _note(starts, codes, labels, run, k, found, used)
+                    k += 1
+            if labels[run - 1] >= 0:
+                found[used, 0], found[used, 1], found[used, 2] = labels[run], labels[run - 1], 1
+                used += 1
+            while k < end and starts[k] < stop + int(corners):
+                used = _note(starts, codes, labels, run, k, found, used)
+                k += 1
+    return used
+
+
+@njit(nogil=True, cache=True)
+def _note(starts: Any, codes: Any, labels: Any, run: int, above: int, found: Any, used: int) -> int:
+    """Write a run and one above it, if they are of different regions; returns how many."""
+    if labels[above] >= 0 and codes[above] != codes[run]:
+        shared = min(starts[run + 1], starts[above + 1]) - max(starts[run], starts[above])
+        found[used, 0], found[used, 1] = labels[run], labels[above]
+        found[used, 2] = max(shared, 0)
+        used += 1
+    return used
+
+
+@njit(nogil=True, cache=True)
+def _paint(offsets: Any, starts: Any, labels: Any, table: Any, codes: Any) -> None:
+    """Write the code of each label to its pixels in the rows from 1 on."""
+    for row in range(1, len(offsets) - 1):
+        for run in range(offsets[row], offsets[row + 1]):
+            label = labels[run]
+            if label >= 0 and table[label] != codes[row - 1, starts[run]]:
+                codes[row - 1, starts[run] : starts[run + 1]] = table[label]
