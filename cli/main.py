@@ -16,6 +16,7 @@ from . import (
     models,
     predict,
     prepare,
+    qgis,
     recipes,
     split,
     stats,
@@ -48,6 +49,7 @@ def main() -> None:
 main.add_command(predict.command)
 main.add_command(vectorise.command)
 main.add_command(vectorise.command, "vectorize")
+main.add_command(qgis.command)
 main.add_command(evaluate.command)
 main.add_command(info.command)
 main.add_command(train.command)

@@ -1,4 +1,4 @@
-"""What GIS software reads beside a class raster: names, colours, attribute table, QGIS style.
+"""What GIS software reads beside a class map: names, colours, attribute table, QGIS styles.
 
 rasterio has no way to write category names or attribute tables, so the files are written as GDAL
 (``.aux.xml``) and QGIS (``.qml``) read them.
@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
+import numpy as np
+import numpy.typing as npt
+
 from rsseg.errors import OutputError
-from rsseg.legend import Legend
+from rsseg.geo.qgis_styles import QGIS, class_renderer, polygon_renderer
+from rsseg.legend import NODATA, Legend
 from rsseg.replacing import replacing
 
 _COLUMNS = (
@@ -45,6 +49,22 @@ def write_sidecars(raster: str | Path, legend: Legend, counts: Mapping[int, int]
     _write(style, _style(legend))
 
 
+def polygon_style(legend: Legend) -> str:
+    """The QGIS style of a layer of polygons, which colours it by the field ``class``.
+
+    It is what a ``.qml`` beside the layer holds, or the ``styleQML`` of a GeoPackage's table
+    ``layer_styles``.
+
+    Args:
+        legend: The classes, in the order in which QGIS lists them.
+    """
+    root = xml.Element("qgis", version=QGIS, styleCategories="Symbology")
+    root.append(polygon_renderer(legend))
+    xml.SubElement(root, "layerGeometryType").text = "2"
+    xml.indent(root)
+    return "<!DOCTYPE qgis>\n" + xml.tostring(root, encoding="unicode")
+
+
 def sidecars(raster: str | Path) -> tuple[Path, Path]:
     """The files that `write_sidecars` writes for a raster."""
     raster = Path(raster)
@@ -76,25 +96,31 @@ def _auxiliary(legend: Legend, counts: Mapping[int, int]) -> xml.Element:
         row = xml.SubElement(table, "Row", index=str(index))
         for value in (known.code, known.name, *known.colour, 255, counts.get(known.code, 0)):
             xml.SubElement(row, "F").text = str(value)
+    _describe(band, np.array([counts.get(code, 0) for code in range(NODATA)], dtype=np.int64))
     return root
 
 
+def _describe(band: xml.Element, counts: npt.NDArray[np.int64]) -> None:
+    """Statistics of the valid pixels, so that no GIS reads them all for these."""
+    if not counts.any():
+        return
+    codes = np.arange(NODATA)
+    mean = np.average(codes, weights=counts)
+    spread = np.sqrt(np.average((codes - mean) ** 2, weights=counts))
+    found = np.flatnonzero(counts)
+    metadata = xml.SubElement(band, "Metadata")
+    for what, number in (
+        ("MAXIMUM", found[-1]),
+        ("MEAN", mean),
+        ("MINIMUM", found[0]),
+        ("STDDEV", spread),
+    ):
+        xml.SubElement(metadata, "MDI", key=f"STATISTICS_{what}").text = repr(number.item())
+
+
 def _style(legend: Legend) -> xml.Element:
-    root = xml.Element("qgis", version="3.28", styleCategories="AllStyleCategories")
-    pipe = xml.SubElement(root, "pipe")
-    renderer = xml.SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
-    )
-    palette = xml.SubElement(renderer, "colorPalette")
-    for known in legend:
-        xml.SubElement(
-            palette,
-            "paletteEntry",
-            value=str(known.code),
-            label=known.name,
-            color=known.hex,
-            alpha="255",
-        )
+    root = xml.Element("qgis", version=QGIS, styleCategories="AllStyleCategories")
+    xml.SubElement(root, "pipe").append(class_renderer(legend))
     return root
 
 

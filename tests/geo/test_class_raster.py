@@ -10,6 +10,7 @@ import rasterio.shutil
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rio_cogeo.cogeo import cog_validate
 
 from rsseg.errors import LegendError, OutputError
 from rsseg.geo.class_raster import (
@@ -21,9 +22,9 @@ from rsseg.geo.class_raster import (
     write_raster,
 )
 from rsseg.geo.gis_sidecars import sidecars, write_sidecars
-from rsseg.geo.grid import Grid
+from rsseg.geo.grid import Grid, GroundControl
 from rsseg.geo.opening import open_raster
-from rsseg.geo.strips import Strip, assemble, write_strip
+from rsseg.geo.strips import Strip, assemble, assemble_shares, write_strip
 from rsseg.legend import LAND_COVER, NODATA, LandClass, Legend
 
 UTM = CRS.from_epsg(32633)
@@ -87,6 +88,39 @@ def test_assembled_pixels_and_grid_are_the_scenes(tmp_path, place):
         assert dataset.transform.almost_equals(PLACES[place][0], precision=1e-12)
         _grid(codes, place).require_same(Grid.of(dataset), "scene", "map")
     assert {path.name for path in tmp_path.iterdir()} == {"map.tif", "map.qml", "map.tif.aux.xml"}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 20), (1100, 530)])
+@pytest.mark.parametrize("place", PLACES)
+def test_assembled_files_are_valid_cogs(tmp_path, place, shape):
+    out = tmp_path / "map.tif"
+    _assemble(out, _codes(LAND_COVER, *shape), LAND_COVER, place=place)
+    valid, errors, warnings = cog_validate(out, strict=True, quiet=True)
+    assert (valid, errors, warnings) == (True, [], [])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_shares_are_valid_cogs_too(tmp_path, place):
+    shares = np.random.default_rng(0).integers(0, 255, (2, 600, 530), dtype=np.uint8)
+    strip = Strip(tmp_path / "strip.tif", 0, 600)
+    write_strip(strip.path, shares)
+    out = tmp_path / "shares.tif"
+    assemble_shares([strip], out, _grid(shares[0], place), {2: "water", 1: "land"}, {})
+    assert cog_validate(out, strict=True, quiet=True) == (True, [], [])
+    with open_raster(out) as dataset:
+        assert dataset.descriptions == ("water", "land")
+        assert np.array_equal(dataset.read(), shares[::-1])
+
+
+@pytest.mark.parametrize("meaning", ["Area", "Point"])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_pixel_stands_for_is_kept_and_moves_nothing(tmp_path, place, meaning):
+    out = tmp_path / "map.tif"
+    codes = _codes(LAND_COVER, 33, 20)
+    _assemble(out, codes, LAND_COVER, place=place, tags={"AREA_OR_POINT": meaning})
+    with open_raster(out) as dataset:
+        assert dataset.tags().get("AREA_OR_POINT", "Area") == meaning
+        assert dataset.transform.almost_equals(PLACES[place][0], precision=1e-9)
 
 
 @pytest.mark.parametrize("legend", [LAND_COVER, SPARSE])
@@ -158,6 +192,20 @@ def test_a_failed_assembly_leaves_the_old_files(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_map_of_a_scene_with_control_points_only_keeps_them(tmp_path):
+    codes = _codes(LAND_COVER, 33, 20)
+    points = ((0.0, 0.0, 4e5, 5e6, 0.0), (20.0, 0.5, 4.1e5, 5e6, 7.5), (0.0, 33.0, 4e5, 4.9e6, 0.0))
+    grid = Grid(33, 20, Affine.identity(), None, GroundControl(points, UTM))
+    write_strip(tmp_path / "strip.tif", codes[None])
+    out = tmp_path / "map.tif"
+    assemble([Strip(tmp_path / "strip.tif", 0, 33)], out, grid, LAND_COVER, {0: 1}, {})
+    with open_raster(out) as dataset:
+        assert Grid.of(dataset) == grid
+        assert not Grid.of(dataset).georeferenced
+        assert read_legend(dataset) == LAND_COVER
+    assert cog_validate(out, strict=True, quiet=True)[0]
+
+
 # --- names and colours, as GDAL sees them
 
 
@@ -200,18 +248,6 @@ def test_gdal_reads_names_and_attribute_table(tmp_path, legend):
     assert [(int(r[0]), r[1], tuple(map(int, r[2:6])), float(r[6])) for r in rows] == [
         (c.code, c.name, (*c.colour, 255), (codes == c.code).sum()) for c in legend
     ]
-
-
-def test_style_names_and_colours_every_class_for_qgis(tmp_path):
-    write_sidecars(tmp_path / "map.v2.tif", SPARSE, {})
-    auxiliary, style = sidecars(tmp_path / "map.v2.tif")
-    assert (auxiliary.name, style.name) == ("map.v2.tif.aux.xml", "map.v2.qml")
-    renderer = ElementTree.parse(style).getroot().find("pipe/rasterrenderer")
-    assert renderer.get("type") == "paletted"
-    assert [
-        (int(e.get("value")), e.get("label"), e.get("color"))
-        for e in renderer.findall("colorPalette/paletteEntry")
-    ] == [(c.code, c.name, c.hex) for c in SPARSE]
 
 
 # --- writing and reading back
