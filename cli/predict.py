@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from . import helpers
+from . import helpers, predict_many
 
 
 @click.command("predict")
-@click.argument("scene")
-@click.option("--out", required=True, help="Class GeoTIFF to write.")
+@click.argument("scenes", nargs=-1, required=True, metavar="SCENE...")
+@click.option("--out", required=True, help="Class GeoTIFF to write; of several scenes, a folder.")
+@click.option("--as-one", is_flag=True, help="The files are parts of one scene, the first on top.")
 @click.option("--model", help="Model file (.safetensors); the embedded model if left out.")
-@click.option("--polygons", help="Also write polygons of the map to this .gpkg.")
+@click.option("--polygons", help="Also write polygons of the map, as `rsseg vectorise`.")
 @click.option("--bands", help="Bands in the model's order: 4,1,2 or nir,red,green.")
 @click.option("--tile-size", type=int, help="Side of the windows in pixels; the model's own.")
-@click.option("--overlap", help="Pixels (128) or a fraction (0.25); a quarter of the window.")
+@click.option("--overlap", help="Pixels (128), a fraction (0.25) or auto; 0.25.")
 @click.option(
     "--blend",
     type=click.Choice(["taper", "uniform"]),
@@ -42,11 +44,12 @@ from . import helpers
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
     default="auto",
     show_default=True,
-    help="auto takes bf16 where the device computes in it.",
+    help="auto takes bf16 where the device computes in it; int8 runs on CPUs.",
 )
+@click.option("--compile", is_flag=True, help="Compile the network first; for long runs on a GPU.")
 @click.option("--confidence", help="Also write how sure the class of each pixel is to this .tif.")
 @click.option(
     "--confidence-kind",
@@ -65,6 +68,8 @@ from . import helpers
     help="Average over 4 mirrored or all 8 positions of each window; takes as many times longer.",
 )
 @click.option("--stretch", help="Percentiles that count as black and full brightness: p2,p98.")
+@click.option("--bbox", help="Map only this box: west,south,east,north in the scene's CRS.")
+@click.option("--aoi", help="Map only what the polygons of this file cover, in any CRS.")
 @click.option("--batch-size", type=int, help="Windows per engine call; those of one forward pass.")
 @click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
@@ -72,8 +77,9 @@ from . import helpers
 @click.option("--dry-run", is_flag=True, help="Print windows, memory and time, and stop.")
 @helpers.output_options
 def command(
-    scene: str,
+    scenes: tuple[str, ...],
     out: str,
+    as_one: bool,
     model: str | None,
     polygons: str | None,
     dry_run: bool,
@@ -81,16 +87,51 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Write the land-cover map of SCENE as a GeoTIFF on the scene's grid."""
+    """Write the land-cover map of SCENE as a GeoTIFF on the scene's grid.
+
+    SCENE is a file, an address, or anything GDAL opens. Of several, of a folder or a list (a path
+    on each line of a .txt), the maps go to the folder --out one after the other, and so do
+    --confidence, --probabilities and --polygons to theirs.
+    """
     began = time.perf_counter()
-    from rsseg.prediction import predict
+    from rsseg.geo.scene_list import find_scenes, is_many
 
     options = _options(**choices)
-    if dry_run:
-        text, data = _dry_run(scene, model, options)
-        helpers.note(tuple(data["notes"]), quiet=quiet)
-        helpers.report(text, data, quiet=quiet, as_json=as_json)
+    output = {"quiet": quiet, "as_json": as_json}
+    if not as_one and (len(scenes) > 1 or is_many(scenes[0]) or Path(out).is_dir()):
+        if Path(out).suffix.lower() in (".tif", ".tiff"):
+            raise click.UsageError("several scenes need a folder as --out, or --as-one")
+        if dry_run:
+            tell = functools.partial(_dry_run, model=model, options=options)
+            predict_many.dry_run(tell, scenes, out, **output)
+        else:
+            predict_many.run(scenes, out, model, polygons, options, **output)
         return
+    from rsseg.geo.together import as_one_scene
+
+    with as_one_scene(find_scenes(scenes)) as scene:
+        if dry_run:
+            text, data = _dry_run(scene, model, options)
+            helpers.note(tuple(data["notes"]), quiet=quiet)
+            helpers.report(text, data, **output)
+        else:
+            _predict(scene, out, model, polygons, options, began, **output)
+
+
+def _predict(
+    scene: str,
+    out: str,
+    model: str | None,
+    polygons: str | None,
+    options: Any,
+    began: float,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Map one scene and print what came of it."""
+    from rsseg.prediction import predict
+
     if polygons:
         _require_polygons(scene, polygons, overwrite=options.overwrite)
     with helpers.progress("predicting", quiet=quiet) as on_progress:
@@ -104,10 +145,11 @@ def command(
         f"{helpers.shares(result.classes)}"
     )
     if polygons:
-        from rsseg.vectorise import vectorise
+        from rsseg.vectorise import VectoriseOptions, vectorise
 
+        wanted = VectoriseOptions(overwrite=options.overwrite, confidence=options.confidence)
         with helpers.progress("vectorising", quiet=quiet) as on_progress:
-            made = vectorise(out, polygons, overwrite=options.overwrite, on_progress=on_progress)
+            made = vectorise(out, polygons, options=wanted, on_progress=on_progress)
         data |= {"polygons": polygons, "polygon_count": made.polygons}
         text += f"\n{polygons}: {made.polygons:,} polygons"
     helpers.report(text, data, quiet=quiet, as_json=as_json)
@@ -120,11 +162,19 @@ def _options(
     stretch: str | None,
     confidence: str | None,
     probabilities: str | None,
+    bbox: str | None,
+    aoi: str | None,
     **rest: Any,
 ) -> Any:
     """The text of the command line as `PredictOptions`."""
     from rsseg.prediction import PredictOptions
-    from rsseg.prediction.options import parse_bands, parse_bytes, parse_overlap, parse_stretch
+    from rsseg.prediction.options import (
+        parse_bands,
+        parse_box,
+        parse_bytes,
+        parse_overlap,
+        parse_stretch,
+    )
 
     return PredictOptions(
         bands=None if bands is None else parse_bands(bands),
@@ -133,43 +183,49 @@ def _options(
         stretch=None if stretch is None else parse_stretch(stretch),
         confidence=None if confidence is None else Path(confidence),
         probabilities=None if probabilities is None else Path(probabilities),
+        bbox=None if bbox is None else parse_box(bbox),
+        aoi=None if aoi is None else Path(aoi),
         **rest,
     )
 
 
 def _require_polygons(scene: str, polygons: str, *, overwrite: bool) -> None:
     """Refuse at once what could not be vectorised after the whole prediction."""
-    from rsseg.geo.grid import Grid
     from rsseg.geo.opening import open_raster
     from rsseg.vectorise import require_writable
     from rsseg.vectorise.measure import Measure
 
-    require_writable(polygons, overwrite=overwrite)
+    require_writable(polygons, inputs=[scene], overwrite=overwrite)
     with open_raster(scene) as dataset:
-        Measure(Grid.of(dataset), scene)
+        Measure.of(dataset)
 
 
-def _dry_run(scene: str, model: str | None, options: Any) -> tuple[str, dict[str, Any]]:
+def _dry_run(
+    scene: str, model: str | None, options: Any, engines: Any = None
+) -> tuple[str, dict[str, Any]]:
     """What a run would take, for people and as data."""
+    from rsseg.geo.remote import public_name
     from rsseg.prediction.predict import expected_seconds, load_engine, plan
 
     work = plan(scene, bundle=model, options=options)
     data = {
-        "scene": scene,
+        "scene": public_name(scene),
         "width": work.grid.width,
         "height": work.grid.height,
-        "windows": len(work.tiling),
+        "windows": work.windows,
+        "swaths": len(work.swaths),
+        "repeated_windows": work.passes - work.windows,
         "tile_size": work.tiling.size,
         "stride": work.tiling.stride,
         "expected_memory_mb": round(work.memory / 1e6),
-        "expected_seconds": round(expected_seconds(work, load_engine(work)), 1),
+        "expected_seconds": round(expected_seconds(work, (engines or load_engine)(work)), 1),
         "engine": work.placement.engine,
         "device": work.placement.device,
         "precision": work.placement.precision,
         "notes": list(work.notes),
     }
     text = (
-        f"{scene}: {data['windows']} windows of {data['tile_size']} pixels every "
+        f"{data['scene']}: {data['windows']} windows of {data['tile_size']} pixels every "
         f"{data['stride']}, about {data['expected_memory_mb']} MB and "
         f"{data['expected_seconds']} s with {data['engine']} in {data['precision']} "
         f"on {data['device']}"

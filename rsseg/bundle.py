@@ -18,6 +18,8 @@ from rsseg.normalise import Normalisation
 
 SCHEMA = 1
 HEADER_KEY = "rsseg"
+DECAY_BINS = 16
+"""Equal steps from the border of a window to its middle, in which receptive decay is told."""
 _LONGEST_HEADER = 100_000_000
 
 
@@ -36,9 +38,13 @@ class Bundle:
         licence: Licence of the weights, as an SPDX identifier where there is one.
         provenance: How the weights came to be: recipe, seed, split, data, version.
         scores: Validation scores, as `ConfusionMatrix.scores` gives them.
+        decay: Receptive decay: by distance from the border of a window, in ``DECAY_BINS`` equal
+            steps up to its middle, the share of pixels classed otherwise than by many windows
+            together; None if it was not measured. See `rsseg.prediction.decay`.
 
     Raises:
-        BundleError: If bands and normalisation differ in number, or a size is not positive.
+        BundleError: If bands and normalisation differ in number, a size is not positive, or the
+            decay is not so many shares.
     """
 
     architecture: str
@@ -51,6 +57,7 @@ class Bundle:
     licence: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    decay: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.bands) != len(self.normalisation):
@@ -64,9 +71,18 @@ class Bundle:
                 "the bundle's window and ground sample distance must be positive",
                 got=f"window {self.window}, gsd {self.gsd}",
             )
+        if self.decay is not None and (
+            len(self.decay) != DECAY_BINS or not all(0 <= share <= 1 for share in self.decay)
+        ):
+            raise BundleError(
+                "the bundle's receptive decay is not what was measured",
+                expected=f"{DECAY_BINS} shares of pixels, 0-1",
+                got=self.decay,
+            )
 
     def to_json(self) -> str:
         """The Bundle as one JSON object with sorted keys, the inverse of `from_json`."""
+        measured = {} if self.decay is None else {"decay": list(self.decay)}
         return json.dumps(
             {
                 "schema": SCHEMA,
@@ -80,7 +96,8 @@ class Bundle:
                 "licence": self.licence,
                 "provenance": self.provenance,
                 "scores": self.scores,
-            },
+            }
+            | measured,
             sort_keys=True,
         )
 
@@ -111,6 +128,7 @@ class Bundle:
                 licence=data["licence"],
                 provenance=dict(data["provenance"]),
                 scores=dict(data["scores"]),
+                decay=None if data.get("decay") is None else tuple(map(float, data["decay"])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the model's header is damaged: {error!r}") from error

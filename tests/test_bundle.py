@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rsseg import models
-from rsseg.bundle import HEADER_KEY, Bundle, read_bundle, read_layout
+from rsseg.bundle import DECAY_BINS, HEADER_KEY, Bundle, read_bundle, read_layout
 from rsseg.errors import BundleError
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
@@ -45,6 +45,9 @@ def _foreign(path, header):
 def test_json_round_trip():
     assert Bundle.from_json(BUNDLE.to_json()) == BUNDLE
     assert "\n" not in BUNDLE.to_json()
+    assert "decay" not in BUNDLE.to_json(), "files without it stay as they were"
+    told = dataclasses.replace(BUNDLE, decay=tuple(0.5 / (1 + i) for i in range(DECAY_BINS)))
+    assert Bundle.from_json(told.to_json()) == told
 
 
 def test_reading_a_saved_bundle_loads_neither_torch_nor_rasterio(file):
@@ -138,7 +141,16 @@ def test_damaged_headers_are_refused_by_name(tmp_path, header, message):
         read_bundle(path)
 
 
-@pytest.mark.parametrize("change", [{"window": 0}, {"gsd": 0.0}, {"bands": ("red",)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window": 0},
+        {"gsd": 0.0},
+        {"bands": ("red",)},
+        {"decay": (0.5,)},
+        {"decay": (1.5,) * DECAY_BINS},
+    ],
+)
 def test_impossible_bundles_cannot_be_made(change):
     with pytest.raises(BundleError):
         dataclasses.replace(BUNDLE, **change)

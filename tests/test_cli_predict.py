@@ -146,6 +146,26 @@ def test_a_dry_run_writes_nothing(
         assert " MB and " in result.stdout
 
 
+def test_a_box_is_a_part_of_the_whole_map(make_scene: Any, run: Predict, out: Path) -> None:
+    scene = make_scene(height=130, width=140)
+    assert run(scene).exit_code == 0
+    with rasterio.open(out) as dataset:
+        whole = dataset.read(1)[30:90, 20:120]
+        west, north = dataset.transform @ (20, 30)
+        east, south = dataset.transform @ (120, 90)
+    box = f"{west},{south},{east},{north}"
+    result = run(scene, "--bbox", box, "--overwrite", "--json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert (data["width"], data["height"]) == (100, 60)
+    with rasterio.open(out) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), whole)
+        assert dataset.transform @ (0, 0) == (west, north)
+    plan = json.loads(run(scene, "--bbox", box, "--dry-run", "--json", "--overwrite").stdout)
+    assert (plan["width"], plan["height"], plan["windows"]) == (100, 60, 9)
+    assert (plan["swaths"], plan["repeated_windows"]) == (1, 0)
+
+
 def test_flags_and_options_do_not_drift() -> None:
     command = main.commands["predict"]
     parameters = {parameter.name: parameter for parameter in command.params}
@@ -178,7 +198,6 @@ def text(make_scene: Any) -> Path:
 SCENES: dict[str, tuple[Callable[[Any], Path], str]] = {
     "missing": (lambda make: make().with_name("none.tif"), "there is no file"),
     "text": (text, "cannot be opened as a raster"),
-    "folder": (lambda make: make().parent, "cannot be opened as a raster"),
     "two bands": (lambda make: make(bands=2), "too few bands, expected 3 (red, green, blue)"),
     "complex": (lambda make: make(pixels=np.ones((3, 9, 9), np.complex64)), "complex numbers"),
     "truncated": (truncated, "damaged or incomplete"),
@@ -221,6 +240,12 @@ def test_the_corrupt_scene_of_rasterio(
         (("--overlap", "64"), "expected < 64 pixels"),
         (("--overlap", "-1"), "negative"),
         (("--memory", "lots"), "such as 2GB"),
+        (("--bbox", "1,2,3"), "expected west,south,east,north"),
+        (("--bbox", "1,2,3,x"), "unusable box"),
+        (("--bbox", "3,2,1,4"), "sides in order"),
+        (("--bbox", "-3,-2,-1,4"), "has no pixel of the scene"),
+        (("--aoi", "none.gpkg"), "there is no file none.gpkg"),
+        (("--aoi", "none.gpkg", "--bbox", "1,2,3,4"), "exclude each other"),
         (("--memory", "1MB"), "raise --memory"),
         (("--tile-size", "0"), "tile size"),
         (("--batch-size", "0"), "batch size"),
@@ -264,7 +289,7 @@ def test_polygons_that_cannot_be_are_refused_before_the_map(
 def test_the_scene_is_kept(make_scene: Any, run: Predict) -> None:
     scene = make_scene()
     before = scene.read_bytes()
-    assert refused(run(scene, "--out", scene, "--overwrite"), "is the scene itself")
+    assert refused(run(scene, "--out", scene, "--overwrite"), "would replace its own input")
     assert scene.read_bytes() == before
 
 

@@ -23,16 +23,19 @@ OPSET = 18
 _TYPES = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
 
 
-def write_onnx(network: nn.Module, bundle: Bundle, out: str | Path) -> None:
+def write_onnx(
+    network: nn.Module, bundle: Bundle, out: str | Path, *, side: int | None = None
+) -> None:
     """Write the graph and weights of a network in one file.
 
     Args:
         network: In evaluation mode, on the CPU.
         bundle: Gives bands and window.
         out: Target, ``.onnx``.
+        side: Side of the only images the graph takes, pixels; None for a graph that takes any.
     """
-    side = bundle.window
-    example = torch.zeros(1, len(bundle.bands), side, side)
+    shape = side or bundle.window, side or bundle.window
+    example = torch.zeros(1, len(bundle.bands), *shape)
     height, width = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -46,7 +49,7 @@ def write_onnx(network: nn.Module, bundle: Bundle, out: str | Path) -> None:
             dynamo=True,
             external_data=False,
             optimize=False,  # the runtime folds batch normalisation; tensors keep their names
-            dynamic_shapes=({2: height, 3: width},),
+            dynamic_shapes=({2: height, 3: width},) if side is None else None,
             verbose=False,
         )
 

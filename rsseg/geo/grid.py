@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from affine import Affine
 from rasterio.crs import CRS
@@ -11,32 +12,68 @@ from rasterio.windows import Window
 
 from rsseg.errors import GridMismatch
 
+if TYPE_CHECKING:
+    import shapely
+
+
+@dataclass(frozen=True)
+class GroundControl:
+    """Points of a raster whose place on the ground is known, where it has no transform.
+
+    Args:
+        points: Column and row in pixels, then x, y and z in the CRS.
+        crs: Coordinate reference system of the places.
+    """
+
+    points: tuple[tuple[float, float, float, float, float], ...]
+    crs: CRS
+
+    def moved(self, matrix: Affine) -> GroundControl:
+        """The same points in other pixels: ``matrix`` leads from these pixels to those."""
+        return GroundControl(
+            tuple((*(matrix @ (column, row)), x, y, z) for column, row, x, y, z in self.points),
+            self.crs,
+        )
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A pixel grid on the ground: ``height`` rows, ``width`` columns, affine, CRS (or None)."""
+    """A pixel grid on the ground: ``height`` rows, ``width`` columns, affine, CRS (or None).
+
+    ``control`` has the ground control points of a raster that has nothing else; it is not
+    ``georeferenced`` by them.
+    """
 
     height: int
     width: int
     transform: Affine
     crs: CRS | None
+    control: GroundControl | None = None
 
     @classmethod
     def of(cls, dataset: DatasetReader) -> Grid:
         """The grid of an open raster."""
-        return cls(dataset.height, dataset.width, dataset.transform, dataset.crs)
+        points, crs = dataset.gcps
+        control = None
+        if points and dataset.crs is None:
+            places = ((p.col, p.row, p.x, p.y, p.z or 0.0) for p in points)
+            control = GroundControl(tuple(places), crs)
+        return cls(dataset.height, dataset.width, dataset.transform, dataset.crs, control)
 
     def crop(self, window: Window) -> Grid:
         """The grid of a window of whole pixels of this one."""
         column, row = int(window.col_off), int(window.row_off)
         shifted = self.transform @ Affine.translation(column, row)
-        return Grid(int(window.height), int(window.width), shifted, self.crs)
+        control = self.control and self.control.moved(Affine.translation(-column, -row))
+        return Grid(int(window.height), int(window.width), shifted, self.crs, control)
 
     def resized(self, shape: tuple[int, int]) -> Grid:
         """The grid of the same ground with so many rows and columns."""
         rows, columns = shape
         scaled = self.transform @ Affine.scale(self.width / columns, self.height / rows)
-        return Grid(rows, columns, scaled, self.crs)
+        smaller = Affine.scale(columns / self.width, rows / self.height)
+        control = self.control and self.control.moved(smaller)
+        return Grid(rows, columns, scaled, self.crs, control)
 
     @property
     def georeferenced(self) -> bool:
@@ -51,6 +88,33 @@ class Grid:
         a, b, d, e = self.transform.a, self.transform.b, self.transform.d, self.transform.e
         per_column, per_row = (a * a + d * d) ** 0.5, (b * b + e * e) ** 0.5
         return float((per_column + per_row) / 2 * self.crs.linear_units_factor[1])
+
+    def outline(self, margin: float = 0, *, crs: str | None = None) -> shapely.Polygon:
+        """The outline on the ground.
+
+        Args:
+            margin: Pixels by which it is larger on every side.
+            crs: The CRS to give it in, x or longitude first; the grid's own if None. Its sides are
+                then bent at eighths of the longer one, as straight lines are not straight in both.
+        """
+        import shapely  # most who need a grid need no outline
+        from shapely import affinity
+
+        left, top = -margin, -margin
+        right, bottom = self.width + margin, self.height + margin
+        frame = shapely.Polygon([(left, top), (right, top), (right, bottom), (left, bottom)])
+        if crs is not None:
+            frame = shapely.segmentize(frame, max(self.width, self.height) / 8)
+        here = self.transform
+        matrix = [here.a, here.b, here.d, here.e, here.c, here.f]
+        placed = affinity.affine_transform(frame, matrix)
+        if crs is None:
+            return placed
+        import pyproj
+
+        assert self.crs is not None
+        way = pyproj.Transformer.from_crs(self.crs.to_wkt(), crs, always_xy=True)
+        return shapely.transform(placed, way.transform, interleaved=False)
 
     def require_same(self, other: Grid, mine: str, theirs: str) -> None:
         """Check that both grids are one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -14,32 +16,36 @@ from rasterio.io import DatasetReader
 
 from rsseg.errors import SceneError
 from rsseg.geo.quiet import quietly
+from rsseg.geo.remote import ATTEMPTS, is_remote, pause, public_name, settings
 
+_WITHOUT_PARTS = "Range downloading not supported"
 _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": False}  # works when given at opening and at reading
 
 
 def open_raster(path: str | Path, *, scattered: bool = False) -> DatasetReader:
     """Open a raster for reading, without the warning that it has no place on the ground.
 
+    Over a network it is tried several times, unless the server has said that it is no use.
+
     Args:
-        path: A file, or anything GDAL opens.
+        path: A file, or anything GDAL opens: a VRT, ``/vsicurl/...``, ``/vsis3/...``, a URL.
         scattered: Whether windows are read here and there. An uncompressed GeoTIFF is then read
             without GDAL's block cache: only the bytes of the window, not whole strips.
 
     Raises:
-        SceneError: If there is no such file or GDAL cannot read it.
+        SceneError: If there is no such file, GDAL cannot read it, or its server does not answer.
     """
-    try:
-        # within an Env GDAL's own messages go to Python's logging
-        with quietly(), rasterio.Env(**_STRICT, GTIFF_DIRECT_IO=scattered):
-            dataset = rasterio.open(path)
-    except RasterioIOError as error:
-        local = "://" not in str(path) and not str(path).startswith("/vsi")
-        if local and not Path(path).exists():
-            raise SceneError(f"there is no file {path}") from error
-        raise SceneError(
-            f"{path} cannot be opened as a raster", expected="a GeoTIFF or another GDAL raster"
-        ) from error
+    network = settings() if _may_be_remote(path) else {}
+    for attempt in range(ATTEMPTS):
+        time.sleep(pause(attempt))
+        try:
+            # within an Env GDAL's own messages go to Python's logging
+            with quietly(), rasterio.Env(**_STRICT, **network, GTIFF_DIRECT_IO=scattered):
+                dataset = rasterio.open(path)
+            break
+        except RasterioIOError as error:
+            if attempt == ATTEMPTS - 1 or not is_remote(path) or _final(error):
+                raise _cannot_open(path, error) from error
     if scattered and not _is_whole(dataset):
         dataset.close()
         return open_raster(path)
@@ -47,8 +53,17 @@ def open_raster(path: str | Path, *, scattered: bool = False) -> DatasetReader:
 
 
 def reading(dataset: DatasetReader) -> AbstractContextManager[Any]:
-    """Within it, reading an incomplete PNG fails; GDAL's fast way gives noise and no error."""
-    return rasterio.Env(**_STRICT) if dataset.driver == "PNG" else nullcontext()
+    """Within it, GDAL reads an open raster as it was opened.
+
+    An incomplete PNG fails, where GDAL's fast way gives noise and no error; and what a VRT opens
+    when it is read has the settings for networks as well.
+    """
+    options: dict[str, Any] = {}
+    if dataset.driver == "PNG":
+        options |= _STRICT
+    if _may_be_remote(dataset.name):
+        options |= settings()
+    return rasterio.Env(**options) if options else nullcontext()
 
 
 @contextmanager
@@ -61,6 +76,45 @@ def gdal_cache(limit: int) -> Iterator[None]:
 def hold_gdal_cache(limit: int) -> None:
     """Hold GDAL's block cache to ``limit`` bytes for the rest of this thread's life."""
     rasterio.Env(GDAL_CACHEMAX=limit).__enter__()
+
+
+def _may_be_remote(path: str | Path) -> bool:
+    """Whether GDAL may ask a network for it: a VRT on a disk can have sources anywhere."""
+    return is_remote(path) or str(path).lower().endswith(".vrt")
+
+
+def _status(error: RasterioIOError) -> int | None:
+    """The HTTP status that GDAL tells."""
+    told = re.search(r"HTTP (?:response code|error code)\s*:\s*(\d+)", str(error))
+    return int(told.group(1)) if told else None
+
+
+def _final(error: RasterioIOError) -> bool:
+    """Whether another attempt would end alike: the client's fault, or no raster."""
+    status = _status(error) or 0
+    refused = 400 <= status < 500 and status not in (408, 429)
+    return refused or any(text in str(error) for text in ("not recognized", _WITHOUT_PARTS))
+
+
+def _cannot_open(path: str | Path, error: RasterioIOError) -> SceneError:
+    name, status = public_name(path), _status(error)
+    local = "://" not in name and not name.startswith("/vsi")
+    if status in (404, 410) or (local and not Path(path).exists()):
+        return SceneError(f"there is no file {name}", got=f"HTTP {status}" if status else None)
+    if status in (401, 403):
+        remedy = "its address may lack a key, or its signature has run out"
+        return SceneError(f"{name} may not be read", got=f"HTTP {status}", remedy=remedy)
+    if _WITHOUT_PARTS in str(error):
+        return SceneError(f"the server of {name} gives no parts of files", remedy="download it")
+    if is_remote(path) and not _final(error):
+        reason = "" if status is None else f" (HTTP {status})"
+        return SceneError(
+            f"{name} cannot be opened{reason}, tried {ATTEMPTS} times",
+            remedy="its server or the connection fails, try again later",
+        )
+    return SceneError(
+        f"{name} cannot be opened as a raster", expected="a GeoTIFF or another GDAL raster"
+    )
 
 
 def _is_whole(dataset: DatasetReader) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,24 +11,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from rsseg.errors import BandError, SceneError
+from rsseg.errors import SceneError
+from rsseg.geo.bands import band_names, choose_bands, find_band, told_names
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.quiet import quietly
+from rsseg.geo.remote import ATTEMPTS, is_remote, pause, public_name
 from rsseg.geo.tiling import inner_part, shifted
-
-_COLOUR_NAMES = {
-    ColorInterp.red: "red",
-    ColorInterp.green: "green",
-    ColorInterp.blue: "blue",
-    ColorInterp.gray: "gray",
-    ColorInterp.alpha: "alpha",
-}
 
 
 class Scene:
@@ -35,8 +30,8 @@ class Scene:
 
     Args:
         path: A file, or anything GDAL opens (VRT, ``/vsicurl/...``, URL).
-        bands: Band numbers from 1, or names (of descriptions or colour interpretation); all
-            bands but alpha if None.
+        bands: Band numbers from 1, or names as `find_band` knows them; all bands but alpha if
+            None.
         part: The part of the raster that is the scene, in whole pixels inside it; all of it if
             None. Windows are counted from its corner, and nothing beyond it is read.
         scattered: Whether windows are read here and there, see `open_raster`.
@@ -54,16 +49,18 @@ class Scene:
         *,
         scattered: bool = False,
     ) -> None:
-        self.path = str(path)
+        self.path, self.name = str(path), public_name(path)
+        self._scattered = scattered
         self._dataset = open_raster(path, scattered=scattered)
         try:
             self._part = part
+            self._remote = any(map(is_remote, (self.path, *_sources(self._dataset))))
             self.grid = (
                 Grid.of(self._dataset) if part is None else Grid.of(self._dataset).crop(part)
             )
-            self.bands = _choose(self._dataset, bands, self.path)
-            self.dtype = _dtype(self._dataset, self.bands, self.path)
-            with quietly():
+            self.bands = choose_bands(self._dataset, bands, self.name)
+            self.dtype = _dtype(self._dataset, self.bands, self.name)
+            with quietly(), reading(self._dataset):
                 flags = self._dataset.mask_flag_enums
             self._flags = {flag for band in self.bands for flag in flags[band - 1]}
             self._shadowed = self._dataset.nodata is not None
@@ -90,12 +87,39 @@ class Scene:
     @property
     def band_names(self) -> tuple[str, ...]:
         """Lower-case names of all bands: description, else colour, else number."""
-        return tuple(_band_names(self._dataset))
+        return tuple(band_names(self._dataset))
+
+    @property
+    def told_names(self) -> tuple[str | None, ...]:
+        """Common names of all bands that the file spells out; None for others."""
+        return tuple(told_names(self._dataset))
+
+    def find(self, name: str) -> int | None:
+        """The number of the band of this name, see `find_band`."""
+        return find_band(self._dataset, name)
+
+    @property
+    def pixel_is_point(self) -> bool:
+        """Whether values belong to the centres of pixels, as the file says, not to their areas."""
+        return bool(self._dataset.tags().get("AREA_OR_POINT") == "Point")
 
     @property
     def block_height(self) -> int:
         """Rows that GDAL decodes at once."""
         return int(max(rows for rows, _ in self._dataset.block_shapes))
+
+    @property
+    def block_width(self) -> int:
+        """Columns that GDAL decodes at once."""
+        return int(max(columns for _, columns in self._dataset.block_shapes))
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of GDAL's cache for a pixel: interleaved bands are decoded together, and a mask."""
+        chosen = [band - 1 for band in self.bands]
+        if self._dataset.interleaving != Interleaving.band:
+            chosen = list(range(self._dataset.count))
+        return 1 + int(sum(np.dtype(self._dataset.dtypes[band]).itemsize for band in chosen))
 
     def read(
         self,
@@ -119,24 +143,14 @@ class Scene:
             ``(h, w)``.
 
         Raises:
-            SceneError: If the file is damaged or no longer there.
+            SceneError: If the file is damaged or no longer there, or its server does not answer
+                after several attempts.
         """
         size = (int(window.height), int(window.width))
         part = inner_part(window, (self.grid.height, self.grid.width), shape or size)
         resampled = {"out_shape": part.shape, "resampling": Resampling.bilinear}
         inside = part.inside if self._part is None else shifted(part.inside, self._part)
-        try:
-            with reading(self._dataset):
-                pixels = self._dataset.read(
-                    self.bands, window=inside, **(resampled if part.resampled else {})
-                )
-                valid = self._valid(pixels, inside)
-        except RasterioError as error:
-            raise SceneError(
-                f"{self.path} cannot be read near row {int(window.row_off)}, "
-                f"column {int(window.col_off)}",
-                remedy="the file is damaged or incomplete, copy or download it again",
-            ) from error
+        pixels, valid = self._try_to_read(inside, resampled if part.resampled else {})
         if fill is not None and not valid.all():
             pixels[:, ~valid] = fill.astype(self.dtype)[:, None]
         if part.padded:
@@ -168,6 +182,44 @@ class Scene:
             return np.pad(np.ones(part.shape, np.bool_), part.pads, constant_values=False)
         return self.read(window)[1]
 
+    def _try_to_read(
+        self, inside: Window, resampled: dict[str, Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Pixels and validity of a window inside the file, after some attempts over a network."""
+        attempts = ATTEMPTS if self._remote else 1
+        for attempt in range(attempts):
+            try:
+                if attempt:
+                    self._reopen(pause(attempt))
+                with reading(self._dataset):
+                    pixels = self._dataset.read(self.bands, window=inside, **resampled)
+                    return pixels, self._valid(pixels, inside)
+            except RasterioError as error:
+                if attempt + 1 == attempts or (self._dataset.closed and not attempt):
+                    raise self._cannot_read(inside, attempts) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def _reopen(self, seconds: float) -> None:
+        """Open the file anew: what GDAL keeps of a broken answer goes with the dataset."""
+        self._dataset.close()
+        time.sleep(seconds)
+        self._dataset = open_raster(self.path, scattered=self._scattered)
+
+    def _cannot_read(self, inside: Window, attempts: int) -> SceneError:
+        top, left = int(inside.row_off), int(inside.col_off)
+        rows = f"rows {top}-{top + int(inside.height) - 1}"
+        columns = f"columns {left}-{left + int(inside.width) - 1}"
+        wrong = f"{self.name} cannot be read at {rows}, {columns}"
+        remedy = "the file is damaged or incomplete, copy or download it again"
+        sources = [] if self._dataset.closed else _sources(self._dataset)
+        missing = [path for path in sources if not is_remote(path) and not Path(path).exists()]
+        if missing:
+            wrong, remedy = f"{wrong}: there is no file {missing[0]}", "put it back"
+        elif self._remote:
+            wrong += f", tried {attempts} times"
+            remedy = "its server or the connection fails, or the file is damaged; try again later"
+        return SceneError(wrong, remedy=remedy)
+
     def _valid(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[np.bool_]:
         if self._all_valid:
             return np.ones(pixels.shape[1:], dtype=np.bool_)
@@ -185,39 +237,11 @@ class Scene:
         return np.asarray(valid)
 
 
-def _choose(
-    dataset: DatasetReader, wanted: Sequence[int | str] | None, path: str
-) -> tuple[int, ...]:
-    names = _band_names(dataset)
-    if wanted is None:
-        return tuple(
-            number
-            for number, colour in enumerate(dataset.colorinterp, 1)
-            if colour != ColorInterp.alpha
-        )
-    chosen = []
-    for band in wanted:
-        if isinstance(band, str) and not band.isdecimal():
-            if band.lower() not in names:
-                raise BandError(f"{path} has no band '{band}'", got=", ".join(names))
-            chosen.append(names.index(band.lower()) + 1)
-        elif 1 <= int(band) <= dataset.count:
-            chosen.append(int(band))
-        else:
-            raise BandError(f"{path} has no band {band}", expected=f"1-{dataset.count}", got=band)
-    if not chosen:
-        raise BandError(f"no band of {path} was chosen")
-    return tuple(chosen)
-
-
-def _band_names(dataset: DatasetReader) -> list[str]:
-    """Lower-case names: the band's description, else its colour, else its number."""
-    return [
-        (text or _COLOUR_NAMES.get(colour, str(number))).lower()
-        for number, (text, colour) in enumerate(
-            zip(dataset.descriptions, dataset.colorinterp, strict=True), 1
-        )
-    ]
+def _sources(dataset: DatasetReader) -> list[str]:
+    """The files that a VRT reads from, as GDAL calls them; none for any other raster."""
+    return (
+        [path for path in dataset.files if path != dataset.name] if dataset.driver == "VRT" else []
+    )
 
 
 def _dtype(dataset: DatasetReader, bands: tuple[int, ...], path: str) -> np.dtype[Any]:

@@ -1,19 +1,22 @@
-"""Strips of a class raster, and how they become one Cloud-Optimized GeoTIFF."""
+"""Strips and blocks of a class raster, and how they become one Cloud-Optimized GeoTIFF."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as xml
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from rasterio.io import MemoryFile
 
+from rsseg.errors import OutputError
 from rsseg.geo.class_raster import LEGEND_TAG, colour_map
 from rsseg.geo.gis_sidecars import write_sidecars
 from rsseg.geo.grid import Grid
@@ -26,40 +29,47 @@ ONE = 254
 _COG = {
     "driver": "COG",
     "BLOCKSIZE": 512,
-    "COMPRESS": "DEFLATE",
     "OVERVIEWS": "IGNORE_EXISTING",
     "NUM_THREADS": "ALL_CPUS",
     "BIGTIFF": "IF_SAFER",
+}
+_CODES = {"COMPRESS": "DEFLATE", "OVERVIEW_RESAMPLING": "MODE"}
+_SHARES = {
+    "COMPRESS": "ZSTD",  # of smooth values half the time of DEFLATE, and smaller
+    "LEVEL": 1,
+    "PREDICTOR": "STANDARD",
+    "OVERVIEW_RESAMPLING": "AVERAGE",
 }
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A file that holds the rows ``start`` to ``stop`` of a raster."""
+    """A file that holds the rows ``start`` to ``stop`` of a raster, or a block of them.
+
+    Args:
+        path: The file.
+        start: First row.
+        stop: Row after the last.
+        left: First column.
+        right: Column after the last; None for the edge of the raster.
+    """
 
     path: Path
     start: int
     stop: int
+    left: int = 0
+    right: int | None = None
 
 
 def write_strip(path: Path, layers: npt.NDArray[np.uint8]) -> None:
-    """Write rows of byte rasters ``(B, n, W)``, uncompressed: they live until `assemble`."""
+    """Write blocks of byte rasters ``(B, h, w)``, uncompressed: they live until `assemble`."""
     count, height, width = layers.shape
-    with (
-        writing(path) as unfinished,
-        rasterio.open(
-            unfinished,
-            "w",
-            driver="GTiff",
-            count=count,
-            height=height,
-            width=width,
-            dtype="uint8",
-            interleave="band",
-            bigtiff="if_safer",
-        ) as target,
-    ):
-        target.write(layers)
+    profile = {"count": count, "height": height, "width": width, "dtype": "uint8"}
+    # made in memory: when a disk is full GDAL's TIFF library talks to the terminal
+    with writing(path) as unfinished, MemoryFile() as file:
+        with file.open(driver="GTiff", interleave="band", bigtiff="if_safer", **profile) as target:
+            target.write(layers)
+        unfinished.write_bytes(file.getbuffer())
 
 
 def assemble(
@@ -69,6 +79,7 @@ def assemble(
     legend: Legend,
     counts: Mapping[int, int],
     tags: Mapping[str, str],
+    given_up: Callable[[], bool] = lambda: False,
 ) -> None:
     """Join strips into one Cloud-Optimized GeoTIFF with names, colours and overviews.
 
@@ -81,6 +92,7 @@ def assemble(
         legend: Classes.
         counts: Pixels by file code, for the attribute table.
         tags: Provenance; must not depend on time, place or machine.
+        given_up: Asked when it is whole: True leaves no output after all.
 
     Raises:
         OutputError: If the target cannot be written.
@@ -94,7 +106,7 @@ def assemble(
     for code in range(NODATA + 1):
         parts = zip(("c1", "c2", "c3", "c4"), colours.get(code, (0, 0, 0, 255)), strict=True)
         xml.SubElement(table, "Entry", {name: str(value) for name, value in parts})
-    _copy(root, out, "MODE")
+    _copy(root, out, _CODES, given_up)
     write_sidecars(out, legend, counts)
 
 
@@ -104,6 +116,7 @@ def assemble_shares(
     grid: Grid,
     bands: Mapping[int, str],
     tags: Mapping[str, str],
+    given_up: Callable[[], bool] = lambda: False,
 ) -> None:
     """Join bands of strips that hold shares of `ONE` into one Cloud-Optimized GeoTIFF.
 
@@ -113,6 +126,7 @@ def assemble_shares(
         grid: Grid of the whole.
         bands: Names of the bands to take, by their number in the strips.
         tags: Provenance; must not depend on time, place or machine.
+        given_up: Asked when it is whole: True leaves no output after all.
 
     Raises:
         OutputError: If the target cannot be written.
@@ -122,16 +136,20 @@ def assemble_shares(
         band = _band(root, strips, number, grid.width)
         xml.SubElement(band, "Description").text = name
         xml.SubElement(band, "Scale").text = repr(1 / ONE)
-    _copy(root, out, "AVERAGE")
+    _copy(root, out, _SHARES, given_up)
 
 
-def _copy(root: xml.Element, out: str | Path, overviews: str) -> None:
+def _copy(
+    root: xml.Element, out: str | Path, options: dict[str, Any], given_up: Callable[[], bool]
+) -> None:
     """Copy a VRT into a Cloud-Optimized GeoTIFF, whole or not at all."""
     with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
         virtual = Path(folder) / "whole.vrt"
-        with writing(out) as unfinished:
+        with rasterio.Env(), writing(out) as unfinished:
             virtual.write_text(xml.tostring(root, encoding="unicode"), encoding="utf-8")
-            rasterio.shutil.copy(virtual, unfinished, OVERVIEW_RESAMPLING=overviews, **_COG)
+            rasterio.shutil.copy(virtual, unfinished, **_COG, **options)
+            if given_up():
+                raise OutputError(f"{out} was given up")
 
 
 def _virtual(grid: Grid, tags: Mapping[str, str]) -> xml.Element:
@@ -143,6 +161,11 @@ def _virtual(grid: Grid, tags: Mapping[str, str]) -> xml.Element:
         xml.SubElement(root, "GeoTransform").text = ", ".join(
             repr(value) for value in grid.transform.to_gdal()
         )
+    if grid.control is not None:
+        control = xml.SubElement(root, "GCPList", Projection=grid.control.crs.to_wkt())
+        for number, point in enumerate(grid.control.points, 1):
+            values = zip(("Pixel", "Line", "X", "Y", "Z"), map(repr, point), strict=True)
+            xml.SubElement(control, "GCP", dict(values), Id=str(number))
     metadata = xml.SubElement(root, "Metadata")
     for key, text in sorted(tags.items()):
         xml.SubElement(metadata, "MDI", key=key).text = text
@@ -159,8 +182,11 @@ def _band(root: xml.Element, strips: Sequence[Strip], number: int, width: int) -
         name = xml.SubElement(source, "SourceFilename", relativeToVRT="0")
         name.text = str(strip.path.resolve())
         xml.SubElement(source, "SourceBand").text = str(number)
-        for tag, row in (("SrcRect", 0), ("DstRect", strip.start)):
-            height = strip.stop - strip.start
-            place = {"xOff": 0, "yOff": row, "xSize": width, "ySize": height}
+        size = {
+            "xSize": (width if strip.right is None else strip.right) - strip.left,
+            "ySize": strip.stop - strip.start,
+        }
+        for tag, column, row in (("SrcRect", 0, 0), ("DstRect", strip.left, strip.start)):
+            place = {"xOff": column, "yOff": row, **size}
             xml.SubElement(source, tag, {key: str(value) for key, value in place.items()})
     return band

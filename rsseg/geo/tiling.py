@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from rasterio.windows import Window
 
@@ -39,12 +39,12 @@ class Tiling:
                 "windows leave gaps", expected=f"stride <= {self.size}", got=self.stride
             )
 
-    @property
+    @cached_property
     def rows(self) -> tuple[int, ...]:
         """First pixel row of each row of windows, ascending."""
         return offsets(self.height, self.size, self.stride)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[int, ...]:
         """First pixel column of each column of windows, ascending."""
         return offsets(self.width, self.size, self.stride)
@@ -57,46 +57,11 @@ class Tiling:
         return Window(column, row, self.size, self.size)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A full-width strip of finished output rows, and the rows of windows that touch it.
-
-    Args:
-        index: Position among the shards of the tiling.
-        start: First output row.
-        stop: Output row after the last.
-        first: Index of the first row of windows that touches the strip.
-        last: Index after the last row of windows that touches it.
-    """
-
-    index: int
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
 def offsets(length: int, size: int, stride: int) -> tuple[int, ...]:
     """First pixels of windows along one axis of ``length`` pixels."""
     if length <= size:
         return (0,)
     return (*range(0, length - size, stride), length - size)
-
-
-def shards(tiling: Tiling, pixels: int) -> Iterator[Shard]:
-    """Cut the output into strips of at least ``pixels`` pixels each.
-
-    Strips end where a row of windows begins: above it nothing is added any more.
-    """
-    rows = (*tiling.rows, tiling.height)
-    index, begin = 0, 0
-    for end in range(1, len(rows)):
-        whole = end == len(rows) - 1
-        if (rows[end] - rows[begin]) * tiling.width < pixels and not whole:
-            continue
-        first = next(i for i, row in enumerate(tiling.rows) if row + tiling.size > rows[begin])
-        yield Shard(index, rows[begin], rows[end], first, end)
-        index, begin = index + 1, end
 
 
 @dataclass(frozen=True)

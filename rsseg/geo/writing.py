@@ -53,6 +53,8 @@ def writing(path: str | Path) -> Iterator[Path]:
         with quietly(), replacing(path) as unfinished:
             yield unfinished
             _require_whole(unfinished)
+        # statistics that a reader left beside the old file, such as QGIS
+        Path(f"{path}.aux.xml").unlink(missing_ok=True)
     except (OSError, RasterioError, CPLE_BaseError) as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
 

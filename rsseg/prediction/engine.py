@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from rsseg.bundle import Bundle
 from rsseg.errors import MissingExtra, OptionError
+from rsseg.prediction.onnx_graph import network_graph, onnx_graph
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.quantising import quantised_graph
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,11 +32,18 @@ class Engine(Protocol):
     name: str
     device: str
     precision: str
+    batch: int
+    """Windows of one forward pass."""
+
+    @property
+    def seconds(self) -> float:
+        """Time the device was busy with calls so far."""
 
     def __call__(self, windows: npt.NDArray[Any]) -> Any:
         """Probabilities ``(N, K, h, w)`` of raw windows ``(N, B, h, w)``, float32, on the device.
 
-        The result is good until the next call.
+        A GPU may still be at work on the result when it is returned; computations with it queue
+        up behind, and `to_host` waits. The result is good until the next call but one.
         """
 
     def to_device(self, array: npt.NDArray[Any]) -> Any:
@@ -51,11 +60,17 @@ class Placement:
     engine: str
     device: str
     precision: str
+    compiled: bool = False
+    forward: int | None = None
 
     @property
     def batch(self) -> int:
-        """Windows of one forward pass: one on a CPU, whose caches hold the activations of one."""
-        return 1 if self.device == "cpu" else 8
+        """Windows of one forward pass: one on a CPU, whose caches hold the activations of one.
+
+        An engine on a GPU begins with this number and halves it until its memory suffices. What it
+        came to is ``forward`` when an unfinished run is gone on with, for scores depend on it.
+        """
+        return self.forward or (1 if self.device == "cpu" else 16)
 
 
 def place(options: PredictOptions, *, own_network: bool) -> Placement:
@@ -75,9 +90,10 @@ def place(options: PredictOptions, *, own_network: bool) -> Placement:
     engine: str = options.engine
     if engine == "auto":
         engine = "openvino" if device == "cpu" and not own_network else "torch"
-    if engine == "openvino" and (own_network or device != "cpu"):
-        what = "a network passed in" if own_network else f"the device {device}"
-        raise OptionError(f"the engine openvino does not run {what}", remedy="use engine torch")
+    if engine == "openvino" and device != "cpu":
+        raise OptionError(
+            f"the engine openvino does not run the device {device}", remedy="use engine torch"
+        )
     if engine == "torch" and importlib.util.find_spec("torch") is None:
         raise MissingExtra("torch", "torch")
     if device.startswith("cuda") and not _has_cuda():
@@ -86,11 +102,20 @@ def place(options: PredictOptions, *, own_network: bool) -> Placement:
             expected="an NVIDIA GPU and a torch that sees it",
             remedy="use --device cpu",
         )
+    if options.precision == "int8" and engine != "openvino":
+        raise OptionError(
+            "only the engine openvino computes in int8",
+            got=f"{engine} on {device}",
+            remedy="add --device cpu --engine openvino, or use bf16",
+        )
+    if options.compile and not device.startswith("cuda"):
+        raise OptionError("only networks on a GPU are compiled", got=f"the device {device}")
     if options.precision == "auto":
-        return Placement(engine, device, "fp32" if own_network else _best_precision(engine, device))
+        best = "fp32" if own_network else _best_precision(engine, device)
+        return Placement(engine, device, best, options.compile)
     if options.precision == "fp16" and device == "cpu":
         raise OptionError("CPUs do not compute in fp16", expected="fp32 or bf16", got="fp16")
-    return Placement(engine, device, options.precision)
+    return Placement(engine, device, options.precision, options.compile)
 
 
 def make_engine(
@@ -102,6 +127,7 @@ def make_engine(
     footprint: int,
     model: Path | None,
     network: nn.Module | None,
+    identity: str,
 ) -> Engine:
     """Load a network onto its device.
 
@@ -113,19 +139,21 @@ def make_engine(
         footprint: Side of the probabilities, to which they are interpolated if it is another.
         model: The model file, unless a network is given.
         network: A network of the caller's, mapping normalised images to logits.
+        identity: Hash of the weights.
 
     Raises:
-        BundleError: If the model file does not fit.
+        BundleError: If the model file does not fit, or the network cannot be converted.
         OptionError: If the device is not there.
     """
     if placement.engine == "openvino":
-        from rsseg.prediction.onnx_graph import onnx_graph
         from rsseg.prediction.openvino_engine import OpenVINOEngine
 
-        assert model is not None
-        return OpenVINOEngine(
-            onnx_graph(model), bundle, window, dtype, placement.precision, footprint
+        graph = (
+            quantised_graph(identity)
+            if placement.precision == "int8"
+            else graph_of(model, network, bundle, window, identity)
         )
+        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, footprint)
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -134,6 +162,16 @@ def make_engine(
         assert model is not None
         network, _ = load(model)
     return TorchEngine(network, bundle, window, placement, footprint)
+
+
+def graph_of(
+    model: Path | None, network: nn.Module | None, bundle: Bundle, window: int, identity: str
+) -> Path:
+    """The ONNX graph of a model file, or of a network of the caller's for windows of this side."""
+    if network is not None:
+        return network_graph(network, bundle, window, identity)
+    assert model is not None
+    return onnx_graph(model)
 
 
 def _has_cuda() -> bool:

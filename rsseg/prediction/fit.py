@@ -9,6 +9,8 @@ import numpy as np
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BandError, OptionError
+from rsseg.geo.bands import common_name
+from rsseg.geo.remote import public_name
 from rsseg.geo.scene import Scene
 from rsseg.normalise import Normalisation
 
@@ -28,31 +30,46 @@ def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ..
         chosen: Whether the user named bands.
 
     Raises:
-        BandError: If there are too few, or the user named another number of them.
+        BandError: If there are too few, the user named another number of them, or the scene says
+            that it has others.
     """
     wanted = bundle.bands
     if chosen and len(scene.bands) != len(wanted):
         raise BandError(
-            f"{len(scene.bands)} bands were named for {scene.path}",
+            f"{len(scene.bands)} bands were named for {scene.name}",
             expected=f"{len(wanted)} ({', '.join(wanted)})",
             got=len(scene.bands),
         )
     if chosen:
         return scene.bands
-    if _named(scene, bundle):
-        return tuple(scene.band_names.index(name) + 1 for name in wanted)
+    named = _by_name(scene, bundle)
+    if named is not None:
+        return named
     if len(scene.bands) < len(wanted):
         raise BandError(
-            f"{scene.path} has too few bands",
+            f"{scene.name} has too few bands",
             expected=f"{len(wanted)} ({', '.join(wanted)})",
             got=len(scene.bands),
+        )
+    told = [scene.told_names[band - 1] for band in scene.bands[: len(wanted)]]
+    if any(
+        name is not None and common_name(want) not in (None, name)
+        for name, want in zip(told, wanted, strict=True)
+    ):
+        raise BandError(
+            f"{scene.name} does not have the model's bands by its own names",
+            expected=", ".join(wanted),
+            got=", ".join(scene.band_names),
+            remedy="choose bands by --bands",
         )
     return scene.bands[: len(wanted)]
 
 
 def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator[str]:
-    """What to know where bands of a scene that has more of them were taken by their order."""
-    if not _named(scene, bundle) and len(scene.bands) > len(bands):
+    """What to know where bands were taken by their order, of more or of other colours."""
+    shown = {name for name in scene.band_names if common_name(name)}
+    others = any(common_name(name) for name in bundle.bands) and shown
+    if _by_name(scene, bundle) is None and (len(scene.bands) > len(bands) or others):
         yield (
             f"bands {', '.join(map(str, bands))} were taken as {', '.join(bundle.bands)}; "
             "choose others by --bands"
@@ -62,7 +79,7 @@ def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator
 def note_place(scene: Scene) -> Iterator[str]:
     """What to know of a scene without a place on the ground."""
     if not scene.grid.georeferenced:
-        yield f"{scene.path} has no place on the ground, so neither has the map"
+        yield f"{scene.name} has no place on the ground, so neither has the map"
 
 
 def note_resolution(name: str, gsd: float | None, bundle: Bundle) -> Iterator[str]:
@@ -71,7 +88,8 @@ def note_resolution(name: str, gsd: float | None, bundle: Bundle) -> Iterator[st
         yield "the model's ground sample distance is unknown, so the scene's was not checked"
     elif gsd is not None and max(gsd / bundle.gsd, bundle.gsd / gsd) > _LARGEST_RATIO:
         yield (
-            f"{name} has {gsd:.3g} m per pixel, the model learnt from about {bundle.gsd:.3g} m; "
+            f"{public_name(name)} has {gsd:.3g} m per pixel, the model learnt from about "
+            f"{bundle.gsd:.3g} m; "
             "--rescale predicts at that"
         )
 
@@ -83,7 +101,7 @@ def magnification(name: str, gsd: float | None, bundle: Bundle) -> float:
         OptionError: If the ground sample distance of either is unknown.
     """
     if bundle.gsd is None or gsd is None:
-        whose = "the model" if bundle.gsd is None else f"{name} in metres"
+        whose = "the model" if bundle.gsd is None else f"{public_name(name)} in metres"
         raise OptionError(
             f"the ground sample distance of {whose} is unknown",
             remedy="leave out --rescale, or tell the scene's by --gsd",
@@ -93,11 +111,16 @@ def magnification(name: str, gsd: float | None, bundle: Bundle) -> float:
 
 def note_radiometry(scene: Scene, bundle: Bundle) -> Iterator[str]:
     """What to know where the scene's type of pixels is not the one the model was scaled for."""
-    eight_bits = all(scale == np.iinfo(np.uint8).max for scale in bundle.normalisation.scale)
-    if eight_bits and scene.dtype != np.uint8:
+    scales, eight_bits = set(bundle.normalisation.scale), float(np.iinfo(np.uint8).max)
+    if scales == {eight_bits} and scene.dtype != np.uint8:
         yield (
-            f"{scene.path} holds {scene.dtype} pixels and the model expects 8-bit ones, 0-255; "
-            "unless they have that range, rescale them first, e.g. gdal_translate -ot Byte -scale"
+            f"{scene.name} holds {scene.dtype} pixels and the model expects 8-bit ones, 0-255; "
+            "unless they have that range, add --stretch p2,p98"
+        )
+    elif eight_bits not in scales and scene.dtype == np.uint8:
+        yield (
+            f"{scene.name} holds 8-bit pixels and the model expects values up to about "
+            f"{max(scales):g}; add --stretch p2,p98, or give the scene as the model knows it"
         )
 
 
@@ -119,11 +142,11 @@ def stretched(scene: Scene, bundle: Bundle, percentiles: tuple[float, float]) ->
     """
     pixels, valid = scene.overview(_OVERVIEW)
     if not valid.any():
-        return bundle, f"{scene.path} has no valid pixel to stretch by"
+        return bundle, f"{scene.name} has no valid pixel to stretch by"
     low, high = np.percentile(pixels[:, valid].astype(np.float64), percentiles, axis=1)
     if not (high > low).all():
         raise OptionError(
-            f"{scene.path} cannot be stretched: a band has {low.min():g} at both percentiles",
+            f"{scene.name} cannot be stretched: a band has {low.min():g} at both percentiles",
             remedy="choose others by --stretch",
         )
     old = bundle.normalisation
@@ -137,6 +160,7 @@ def stretched(scene: Scene, bundle: Bundle, percentiles: tuple[float, float]) ->
     return replace(bundle, normalisation=scaled), note
 
 
-def _named(scene: Scene, bundle: Bundle) -> bool:
-    """Whether the scene names all of the model's bands."""
-    return all(name in scene.band_names for name in bundle.bands)
+def _by_name(scene: Scene, bundle: Bundle) -> tuple[int, ...] | None:
+    """The bands by the model's names; None unless the scene has all of them, each its own."""
+    found = [number for name in bundle.bands if (number := scene.find(name)) is not None]
+    return tuple(found) if len(set(found)) == len(bundle.bands) else None

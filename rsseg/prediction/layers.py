@@ -17,7 +17,7 @@ from rsseg.prediction.options import PredictOptions
 
 @dataclass(frozen=True)
 class Layers:
-    """The bands of a strip: codes, then what the options ask for.
+    """The bands of a block: codes, then what the options ask for.
 
     Args:
         legend: Classes.
@@ -48,7 +48,7 @@ class Layers:
         return 1 + self.confidence + self.probabilities * len(self.legend)
 
     def outputs(self, options: PredictOptions) -> list[tuple[Path, dict[int, str]]]:
-        """Files beside the map, and the names of their bands by number in the strips."""
+        """Files beside the map, and the names of their bands by number in the blocks."""
         found = []
         if options.confidence is not None:
             found.append((Path(options.confidence), {2: "confidence"}))
@@ -60,11 +60,11 @@ class Layers:
     def of_scores(
         self, probabilities: Array, valid: npt.NDArray[np.bool_], to_host: Any
     ) -> npt.NDArray[np.uint8]:
-        """Bytes ``(B, n, W)`` of finished rows.
+        """Bytes ``(B, h, w)`` of finished pixels.
 
         Args:
-            probabilities: Of the classes, ``(K, n, W)``, where the engine has them.
-            valid: Where the scene is valid, ``(n, W)``.
+            probabilities: Of the classes, ``(K, h, w)``, where the engine has them.
+            valid: Where the scene is valid, ``(h, w)``.
             to_host: Gives an array of the engine's as numpy.
         """
         index, best, second = ranked(probabilities, second=self.margin)
@@ -77,7 +77,8 @@ class Layers:
         if self.probabilities:
             bands += [to_host(as_bytes(plane)) for plane in probabilities]
         layers = np.stack(bands)
-        layers[:, ~valid] = NODATA
+        if not valid.all():
+            layers[:, ~valid] = NODATA
         return layers
 
 
@@ -102,5 +103,6 @@ def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array,
 def as_bytes(shares: Array) -> Array:
     """Shares 0-1 as 0-254, rounded."""
     there = library(shares)
-    scaled = there.round(shares * ONE).clip(0, ONE)
+    scaled = shares * ONE
+    scaled += 0.5  # what is cut off then is rounded
     return scaled.astype(np.uint8) if there is np else scaled.to(there.uint8)

@@ -1,4 +1,4 @@
-"""Blending overlapping windows into one map, a strip of accumulators at a time.
+"""Blending overlapping windows into one map, a swath of accumulators at a time.
 
 Weights are normalised beforehand: at every pixel the weights of the windows that cover it add up
 to one, so the sums are probabilities and need no division. Written once for numpy and torch
@@ -23,20 +23,25 @@ class Mosaic:
     """Sums of weighted class scores for the rows that windows still reach.
 
     Rows of windows are added from the top: ``start`` once, then for each row of windows ``add``
-    its windows and ``finish`` the output rows that no later window reaches. Each pixel adds its
-    windows in one order (rows, then columns), so any split of the scene gives the same bytes.
+    its windows, take what is ``finished``, the output rows that no later window reaches, and
+    ``advance``. Each pixel adds its windows in one order (rows, then columns), and a window adds to
+    each of its pixels by itself, so any split of the scene in either direction gives the same
+    bytes.
 
     Args:
         tiling: Where the windows lie.
         weights: Profiles of the rows and of the columns of windows, from `profiles`.
-        sums: Zeros of shape ``(K, min(size, height), width)``, float32.
+        sums: Zeros of shape ``(K, min(size, height), W)``, float32.
+        left: Column of the scene that the first column of ``sums`` stands for. Windows that reach
+            beyond the columns of ``sums`` are added as far as they lie in them.
     """
 
-    def __init__(self, tiling: Tiling, weights: Profiles, sums: Array) -> None:
+    def __init__(self, tiling: Tiling, weights: Profiles, sums: Array, left: int = 0) -> None:
         self.tiling = tiling
         self.sums = sums
         self.valid = np.zeros(tuple(sums.shape[1:]), dtype=np.bool_)
         self._weights = weights
+        self._left = left
         self._row = 0
 
     def start(self, row: int) -> None:
@@ -47,37 +52,43 @@ class Mosaic:
 
     def add(self, column: int, scores: Array) -> None:
         """Add the class scores ``(K, size, size)`` of a window of the current row."""
-        rows, columns = self._place(column)
-        height, width = rows.stop, columns.stop - columns.start
+        here, part = self._place(column)
         down, across = self._weights
-        weight = down[self._row][:height, None] * across[column][None, :width]
-        self.sums[:, rows, columns] += scores[:, :height, :width] * weight
+        weight = down[self._row][part[0], None] * across[column][None, part[1]]
+        self.sums[(slice(None), *here)] += scores[(slice(None), *part)] * weight
 
     def mark(self, column: int, valid: npt.NDArray[np.bool_]) -> None:
         """Note which pixels ``(size, size)`` of a window of the current row are valid."""
-        rows, columns = self._place(column)
-        here = valid[: rows.stop, : columns.stop - columns.start]
-        self.valid[rows, columns] |= here
+        here, part = self._place(column)
+        self.valid[here] |= valid[part]
 
-    def finish(self) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def finished(self) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Class probabilities ``(K, n, W)`` and validity ``(n, W)`` of the n finished rows.
 
-        The current row of windows is complete; the next one becomes current.
+        The current row of windows is complete. What is returned is good until ``advance``.
         """
-        starts = (*self.tiling.rows, self.tiling.height)
-        count = starts[self._row + 1] - starts[self._row]
-        done, valid = _copy(self.sums[:, :count]), self.valid[:count].copy()
+        count = self._count()
+        return self.sums[:, :count], self.valid[:count]
+
+    def advance(self) -> None:
+        """Forget the finished rows; the next row of windows becomes current."""
+        count = self._count()
         for plane in (*self.sums, self.valid):
             kept = plane.shape[0] - count
             plane[:kept] = _copy(plane[count:])
             plane[kept:] = 0
         self._row += 1
-        return done, valid
 
-    def _place(self, column: int) -> tuple[slice, slice]:
-        first = self.tiling.columns[column]
-        stop = min(first + self.tiling.size, self.tiling.width)
-        return slice(0, self.valid.shape[0]), slice(first, stop)
+    def _count(self) -> int:
+        starts = (*self.tiling.rows, self.tiling.height)
+        return starts[self._row + 1] - starts[self._row]
+
+    def _place(self, column: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Rows and columns of a window in the sums, and those in the window."""
+        first, width = self.tiling.columns[column] - self._left, self.valid.shape[1]
+        begin, end = max(first, 0), min(first + self.tiling.size, width)
+        rows = slice(0, self.valid.shape[0])
+        return (rows, slice(begin, end)), (rows, slice(begin - first, end - first))
 
 
 Profiles = tuple[list[Array], list[Array]]

@@ -8,10 +8,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsseg import __version__
+from rsseg.bundle import Bundle
 from rsseg.caching import cache_folder, cache_place
 from rsseg.errors import BundleError, MissingExtra
+from rsseg.replacing import replacing
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED_MODEL = ASSETS / "landcover.safetensors"
@@ -48,6 +54,41 @@ def onnx_graph(model: Path) -> Path:
         os.replace(unfinished, cached)
     finally:
         unfinished.unlink(missing_ok=True)
+    return cached
+
+
+def network_graph(network: nn.Module, bundle: Bundle, side: int, identity: str) -> Path:
+    """The ONNX graph of a network passed in, for windows of one size.
+
+    Networks of others often check the size of their input, so the graph has no other. It is kept
+    under the network's identity.
+
+    Args:
+        network: Maps normalised images to logits.
+        bundle: Describes it.
+        side: Side of the windows, pixels.
+        identity: Hash of the network and its weights.
+
+    Raises:
+        MissingExtra: If the conversion's library is not installed.
+        BundleError: If the network cannot be converted.
+        OutputError: If the cache cannot be made.
+    """
+    cached = cache_place("onnx", f"{identity}-{side}-{__version__}.onnx")
+    if cached.is_file():
+        return cached
+    if importlib.util.find_spec("onnxscript") is None:
+        raise MissingExtra("onnxscript", "torch")
+    from rsseg.export.onnx import write_onnx
+
+    with replacing(cached) as unfinished:
+        try:
+            write_onnx(network, bundle, unfinished, side=side)
+        except Exception as error:  # whatever the converter stumbles over
+            raise BundleError(
+                f"the network cannot be converted to ONNX: {type(error).__name__} {error}",
+                remedy="use engine torch",
+            ) from error
     return cached
 
 

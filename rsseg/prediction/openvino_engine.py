@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from openvino.preprocess import PrePostProcessor
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BundleError
+from rsseg.prediction.openvino_core import openvino_core
 
-_HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 _TYPES = {
     np.dtype(name): getattr(openvino.Type, short)
     for name, short in (
@@ -33,11 +34,12 @@ class OpenVINOEngine:
     """One network compiled for single windows: batch 1 keeps its activations in the caches.
 
     Args:
-        graph: ONNX file, normalised images to logits.
+        graph: ONNX file, or OpenVINO's own ``.xml``, from normalised images to logits.
         bundle: Gives bands, classes and normalisation.
         window: Side of the windows, pixels.
         dtype: Type of the raw windows.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16``, or ``int8`` for a quantised graph, what is left of which
+            runs in bf16 where the CPU has it.
         footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
@@ -46,6 +48,7 @@ class OpenVINOEngine:
 
     name = "openvino"
     device = "cpu"
+    batch = 1
 
     def __init__(
         self,
@@ -56,9 +59,9 @@ class OpenVINOEngine:
         precision: str,
         footprint: int | None = None,
     ) -> None:
-        self.precision = precision
+        self.precision, self.seconds = precision, 0.0
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
-        core = openvino.Core()
+        core = openvino_core()
         try:
             model = core.read_model(graph)
             model.reshape([1, len(bundle.bands), window, window])
@@ -74,9 +77,14 @@ class OpenVINOEngine:
         self._compiled = core.compile_model(
             _from_raw_to_probabilities(model, bundle, self._dtype, footprint or window),
             "CPU",
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]},
+            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)},
         )
         self._request = self._compiled.create_infer_request()
+        shape = tuple(self._compiled.output(0).shape)
+        # two, so that the scores of one window can be blended while the next is computed
+        self._results = [np.empty(shape, np.float32) for _ in range(2)]
+        self._tensors = [openvino.Tensor(each, shared_memory=True) for each in self._results]
+        self._turn = 0
 
     def __call__(self, windows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities ``(N, K, h, w)`` of raw windows ``(N, B, h, w)``."""
@@ -96,14 +104,23 @@ class OpenVINOEngine:
         return array
 
     def _forward(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        began, turn = time.perf_counter(), self._turn
+        self._turn = 1 - turn
+        self._request.set_output_tensor(0, self._tensors[turn])
         self._request.infer([np.ascontiguousarray(window)], share_inputs=True)
-        return np.asarray(self._request.get_output_tensor(0).data)
+        self.seconds += time.perf_counter() - began
+        return self._results[turn]
 
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bfloat16."""
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
+
+
+def _hint(precision: str) -> openvino.Type:
+    low = precision == "bf16" or (precision == "int8" and has_bf16())
+    return openvino.Type.bf16 if low else openvino.Type.f32
 
 
 def _from_raw_to_probabilities(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from rsseg.prediction.memory import machine_memory
 
 Blend = Literal["taper", "uniform"]
 EngineName = Literal["auto", "torch", "openvino"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 BLENDS: tuple[str, ...] = get_args(Blend)
 ENGINES: tuple[str, ...] = get_args(EngineName)
 Confidence = Literal["top1", "margin"]
@@ -29,7 +30,8 @@ class PredictOptions:
     Args:
         tile_size: Side of the windows in the network's pixels; None for the model's own.
         overlap: An int is pixels, a float a fraction of the window below 1; None for a quarter
-            of the window (``taper``) or a stride of a third of it (``uniform``).
+            of the window (``taper``) or a stride of a third of it (``uniform``); ``auto`` for the
+            least that keeps seams out of sight, see `rsseg.prediction.decay`.
         blend: ``taper`` weighs windows down towards their borders, ``uniform`` averages.
         rescale: Predict at the model's ground sample distance, write on the scene's grid.
         gsd: Ground sample distance of the scene in metres, where its file does not tell it.
@@ -45,8 +47,13 @@ class PredictOptions:
             above that of the next.
         probabilities: GeoTIFF to write with the probability of each class, a band each.
         min_confidence: Pixels of less confidence become nodata in the map; 0-1.
+        bbox: Map only the pixels whose centres lie within these bounds: west, south, east, north
+            in the scene's CRS.
+        aoi: Map only the pixels whose centres lie in the polygons of this vector file, in any CRS.
         stretch: Two percentiles of the scene that are taken as black and as full brightness.
-        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest that is safe.
+        precision: ``fp32``, ``bf16``, ``fp16``, ``int8`` (on a CPU; calibrated when a model is
+            first used so), or ``auto`` for the fastest of the first three that is safe.
+        compile: On a GPU: compile the network first, which takes a minute and pays on long runs.
         overwrite: Replace an output that is there.
         restart: Forget an unfinished run instead of going on from it.
 
@@ -55,7 +62,7 @@ class PredictOptions:
     """
 
     tile_size: int | None = None
-    overlap: int | float | None = None
+    overlap: int | float | Literal["auto"] | None = None
     blend: Blend = "taper"
     rescale: bool = False
     gsd: float | None = None
@@ -65,12 +72,15 @@ class PredictOptions:
     device: str = "auto"
     engine: EngineName = "auto"
     precision: Precision = "auto"
+    compile: bool = False
     tta: Turns = "none"
     confidence: Path | None = None
     confidence_kind: Confidence = "top1"
     probabilities: Path | None = None
     min_confidence: float = 0.0
     stretch: tuple[float, float] | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    aoi: Path | None = None
     overwrite: bool = False
     restart: bool = False
 
@@ -110,6 +120,18 @@ class PredictOptions:
             raise OptionError("the least confidence is not 0-1", got=self.min_confidence)
         if self.stretch is not None and not 0 <= self.stretch[0] < self.stretch[1] <= 100:
             raise OptionError("a stretch needs two percentiles, the lower first", got=self.stretch)
+        if self.bbox is not None and not (
+            all(map(math.isfinite, self.bbox))
+            and self.bbox[0] < self.bbox[2]
+            and self.bbox[1] < self.bbox[3]
+        ):
+            raise OptionError(
+                "a box needs its sides in order", expected="west, south, east, north", got=self.bbox
+            )
+        if self.bbox is not None and self.aoi is not None:
+            raise OptionError("bbox and aoi exclude each other", remedy="choose one")
+        if isinstance(self.overlap, str) and self.overlap != "auto":
+            raise OptionError("there is no such overlap", expected="auto", got=self.overlap)
         if isinstance(self.overlap, float) and not 0 <= self.overlap < 1:
             raise OptionError(
                 "an overlap with a decimal point is a fraction",
@@ -123,8 +145,10 @@ class PredictOptions:
         """Distance between windows of this size, pixels.
 
         Raises:
-            OptionError: If the overlap in pixels is not smaller than the window.
+            OptionError: If the overlap in pixels is not smaller than the window, or still ``auto``.
         """
+        if self.overlap == "auto":
+            raise OptionError("the overlap was not measured yet")
         if self.overlap is None:
             return max(1, window // 3 if self.blend == "uniform" else window - window // 4)
         if isinstance(self.overlap, float):
@@ -141,17 +165,21 @@ class PredictOptions:
         return self.memory if self.memory is not None else machine_memory() // 4
 
 
-def parse_overlap(text: str) -> int | float:
-    """``128`` as pixels, ``0.25`` as a fraction.
+def parse_overlap(text: str) -> int | float | Literal["auto"]:
+    """``128`` as pixels, ``0.25`` as a fraction, ``auto`` as it is.
 
     Raises:
         OptionError: If the text is no number.
     """
+    if text == "auto":
+        return "auto"
     try:
         return float(text) if "." in text else int(text)
     except ValueError:
         raise OptionError(
-            "the overlap is no number", expected="pixels (128) or a fraction (0.25)", got=text
+            "the overlap is no number",
+            expected="pixels (128), a fraction (0.25) or auto",
+            got=text,
         ) from None
 
 
@@ -178,6 +206,21 @@ def parse_stretch(text: str) -> tuple[float, float]:
     if match is None:
         raise OptionError("unusable stretch", expected="two percentiles such as p2,p98", got=text)
     return float(match.group(1)), float(match.group(2))
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """``W,S,E,N`` as numbers.
+
+    Raises:
+        OptionError: If the text is not four numbers.
+    """
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(
+            "unusable box", expected="west,south,east,north in the scene's CRS", got=text
+        ) from None
+    return west, south, east, north
 
 
 def parse_bands(text: str) -> tuple[int | str, ...]:

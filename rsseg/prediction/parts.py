@@ -1,4 +1,4 @@
-"""The parts folder of a running prediction: finished strips, and the plan they belong to.
+"""The parts folder of a running prediction: finished shards, and the plan they belong to.
 
 ``OUT.tif.parts/plan.json`` and ``part_000000.tif``, ... are the journal of a run: a rerun of the
 same plan goes on where it stopped.
@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.errors import OutputError, PlanChanged
+from rsseg.geo.area import Area
 from rsseg.geo.class_raster import count_codes
+from rsseg.geo.shards import Shard
 from rsseg.geo.strips import Strip, write_strip
-from rsseg.geo.tiling import Shard
 from rsseg.locking import FileLock
 from rsseg.replacing import replacing
 
 
 class Parts:
-    """The finished strips of one output.
+    """The finished shards of one output.
 
     Args:
         out: The output that the parts become.
@@ -62,27 +63,40 @@ class Parts:
                     remedy="repeat that command to finish it, or add --restart to forget it",
                 )
             return
-        self._clear()  # strips without a plan: a removal was cut short
+        self._clear()  # shards without a plan: a removal was cut short
         try:
             with replacing(self._journal) as unfinished:
                 unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{self._journal} cannot be written: {error.strerror}") from error
 
+    def recorded(self, key: str) -> Any:
+        """What the unfinished run that is there says of itself; None if there is none."""
+        if not self._journal.is_file():
+            return None
+        return json.loads(self._journal.read_text(encoding="utf-8")).get(key)
+
     def has(self, shard: Shard) -> bool:
-        """Whether this strip is finished."""
+        """Whether this shard is finished."""
         return self._path(shard).is_file()
 
     def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
-        """Store a finished strip ``(B, n, W)``, whose first band holds the codes."""
+        """Store a finished shard ``(B, h, w)``, whose first band holds the codes."""
         write_strip(self._path(shard), layers)
 
-    def strip(self, shard: Shard) -> Strip:
-        """The strip as a piece of the whole."""
-        return Strip(self._path(shard), shard.start, shard.stop)
+    def strip(self, shard: Shard, area: Area) -> Strip:
+        """The shard as a piece of the map of an area."""
+        top, left = int(area.window.row_off), int(area.window.col_off)
+        return Strip(
+            self._path(shard),
+            shard.top - top,
+            shard.bottom - top,
+            shard.left - left,
+            shard.right - left,
+        )
 
     def count(self, shard: Shard) -> npt.NDArray[np.int64]:
-        """Pixels by file code of a finished strip, ``(256,)``."""
+        """Pixels by file code of a finished shard, ``(256,)``."""
         return count_codes(self._path(shard))
 
     def finishing(self) -> bool:
@@ -94,7 +108,7 @@ class Parts:
         self._finishing.touch()
 
     def keep_if_useful(self) -> bool:
-        """After a failure: keep finished strips, or leave no folder at all; True if kept."""
+        """After a failure: keep finished shards, or leave no folder at all; True if kept."""
         if any(self.folder.glob("part_*.tif")):
             self._lock.release()
             return True

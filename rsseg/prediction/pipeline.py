@@ -1,7 +1,7 @@
 """Read, score, blend and write at the same time, with bounded queues between.
 
-A few threads read windows ahead; the calling thread scores and blends them; one thread writes
-finished strips.
+A few threads read windows ahead; one has the engine score them, a call ahead; the calling thread
+blends; one writes finished blocks.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,11 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.geo.scene import Scene
-from rsseg.geo.tiling import Shard
+from rsseg.geo.shards import Shard
+from rsseg.legend import NODATA
+from rsseg.prediction.descent import Descent, descents
 from rsseg.prediction.engine import Engine
-from rsseg.prediction.mosaic import Mosaic, profiles
+from rsseg.prediction.mosaic import Mosaic, Profiles, profiles
 from rsseg.prediction.parts import Parts
-from rsseg.prediction.plan import READERS, Plan
+from rsseg.prediction.plan import Plan
+from rsseg.prediction.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -35,65 +38,87 @@ class Timing:
 
 
 def run(
-    plan: Plan, engine: Engine, parts: Parts, on_progress: Callable[[int, int], None]
+    plan: Plan,
+    engine: Engine,
+    scoring: Workers,
+    parts: Parts,
+    on_progress: Callable[[int, int], None],
 ) -> Timing:
-    """Compute every strip that is not there yet.
+    """Compute every shard that is not there yet.
 
     Args:
         plan: What to do.
         engine: The network on its device.
-        parts: Where finished strips go.
-        on_progress: Called with windows done and windows in all.
+        scoring: The one thread that the engine is used in.
+        parts: Where finished shards go.
+        on_progress: Called with windows done and windows in all, repeated ones included.
 
     Raises:
         SceneError: If the scene cannot be read.
-        OutputError: If a strip cannot be written.
+        OutputError: If a shard cannot be written.
     """
-    began, clock = time.perf_counter(), _Stopwatch()
-    steps = list(_steps([shard for shard in plan.shards if not parts.has(shard)]))
-    columns, total = len(plan.tiling.columns), len(plan.tiling)
-    done = max(0, total - len(steps) * columns)
-    mosaic = _mosaic(plan, engine)
-    rows: list[npt.NDArray[np.uint8]] = []
-    with _Reader(plan) as reader, _Writer(parts) as writer:
-        windows = reader.ahead([step.row for step in steps])
-        scored = _score(windows, engine, plan.batch, clock)
-        for step in steps:
-            if step.restart:
-                mosaic.start(step.row)
-            for window, scores in islice(scored, columns):
-                mosaic.mark(window.column, window.valid)
-                if scores is not None:
-                    mosaic.add(window.column, scores)
-                done = min(done + 1, total)
+    began, busy = time.perf_counter(), engine.seconds
+    todo = descents(plan.tiling, plan.swaths, [s for s in plan.shards if not parts.has(s)])
+    weights = _weights(plan, engine)
+    total = plan.passes
+    done = total - sum(len(descent) for descent in todo)
+    with _Reader(plan) as reader, _Writer(parts, plan.shards_across) as writer:
+        windows = _score(reader.ahead(todo), engine, scoring, plan.batch)
+        for descent in todo:
+            for _ in _go_down(plan, descent, engine, weights, windows, writer):
+                done += 1
                 on_progress(done, total)
-            probabilities, valid = mosaic.finish()
-            if plan.tiling.rows[step.row] >= step.shard.start:
-                rows.append(plan.layers.of_scores(probabilities, valid, engine.to_host))
-            if step.row + 1 == step.shard.last:
-                writer.put(step.shard, np.concatenate(rows, axis=1))
-                rows = []
-    return Timing(time.perf_counter() - began, clock.seconds)
+    return Timing(time.perf_counter() - began, engine.seconds - busy)
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One row of windows, computed for a shard; ``restart`` where the row before is missing."""
+def _go_down(
+    plan: Plan,
+    descent: Descent,
+    engine: Engine,
+    weights: Profiles,
+    windows: Iterator[tuple[_Window, Any]],
+    writer: _Writer,
+) -> Iterator[None]:
+    """Blend the windows of a swath, and hand its shards over; a step for each window."""
+    swath, tiling = descent.swath, plan.tiling
+    shape = len(plan.bundle.legend), min(tiling.size, tiling.height), swath.width
+    mosaic = Mosaic(tiling, weights, engine.to_device(np.zeros(shape, np.float32)), swath.left)
+    blocks: dict[int, npt.NDArray[np.uint8]] = {}
+    before: int | None = None
+    for row, step in descent.steps.items():
+        if before is None or before + 1 != row:
+            mosaic.start(row)
+        before = row
+        for window, scores in islice(windows, len(step.columns)):
+            mosaic.mark(window.column, window.valid)
+            if scores is not None:
+                mosaic.add(window.column, scores)
+            yield
+        probabilities, valid = mosaic.finished()
+        first = tiling.rows[row]
+        last = first + len(valid)
+        for shard in step.shards:
+            block = blocks.get(shard.index)
+            if block is None:
+                size = shard.bottom - shard.top, shard.right - shard.left
+                block = blocks[shard.index] = np.empty((len(plan.layers), *size), np.uint8)
+            top, bottom = max(shard.top, first), min(shard.bottom, last)
+            rows = slice(top - first, bottom - first)
+            columns = slice(shard.left - swath.left, shard.right - swath.left)
+            block[:, top - shard.top : bottom - shard.top] = plan.layers.of_scores(
+                probabilities[:, rows, columns], valid[rows, columns], engine.to_host
+            )
+            if bottom == shard.bottom:
+                writer.put(shard, blocks.pop(shard.index))
+        mosaic.advance()
 
-    shard: Shard
-    row: int
-    restart: bool
 
-
-def _steps(pending: Sequence[Shard]) -> Iterator[_Step]:
-    """Rows of windows in order; those that two neighbouring shards share are computed once."""
-    before: Shard | None = None
-    for shard in pending:
-        follows = before is not None and before.index + 1 == shard.index
-        first = before.last if before is not None and follows else shard.first
-        for row in range(first, shard.last):
-            yield _Step(shard, row, restart=not follows and row == first)
-        before = shard
+def _weights(plan: Plan, engine: Engine) -> Profiles:
+    down, across = (
+        [engine.to_device(profile) for profile in axis]
+        for axis in profiles(plan.tiling, plan.options.blend)
+    )
+    return down, across
 
 
 @dataclass(frozen=True)
@@ -105,45 +130,33 @@ class _Window:
     valid: npt.NDArray[np.bool_]
 
 
-class _Stopwatch:
-    """Adds up the seconds spent inside it."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._began = 0.0
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self.seconds += time.perf_counter() - self._began
-
-
 def _score(
-    windows: Iterator[_Window], engine: Engine, size: int, clock: _Stopwatch
+    windows: Iterator[_Window], engine: Engine, scoring: Workers, size: int
 ) -> Iterator[tuple[_Window, Any]]:
     """Each window in order with its class scores ``(K, h, w)``, None if no pixel of it is valid.
 
-    Windows go through the engine in groups of ``size``, across the ends of rows.
+    Windows go through the engine in groups of ``size``, across the ends of rows. While one group
+    is blended the next is scored; scores are good as long as that.
     """
+    waiting: deque[tuple[list[_Window], Future[Any] | None]] = deque()
     while group := list(islice(windows, size)):
         pixels = [window.pixels for window in group if window.pixels is not None]
-        scores: Iterator[Any] = iter(())
-        if pixels:
-            with clock:
-                scores = iter(engine(np.stack(pixels)))
-        for window in group:
-            yield window, None if window.pixels is None else next(scores)
+        scores = scoring.submit(_call, engine, pixels) if pixels else None
+        waiting.append((group, scores))
+        if len(waiting) > 1:
+            yield from _scored(*waiting.popleft())
+    while waiting:
+        yield from _scored(*waiting.popleft())
 
 
-def _mosaic(plan: Plan, engine: Engine) -> Mosaic:
-    down, across = (
-        [engine.to_device(profile) for profile in axis]
-        for axis in profiles(plan.tiling, plan.options.blend)
-    )
-    rows = min(plan.tiling.size, plan.tiling.height)
-    sums = np.zeros((len(plan.bundle.legend), rows, plan.tiling.width), np.float32)
-    return Mosaic(plan.tiling, (down, across), engine.to_device(sums))
+def _call(engine: Engine, pixels: list[npt.NDArray[Any]]) -> Any:
+    return engine(pixels[0][None] if len(pixels) == 1 else np.stack(pixels))
+
+
+def _scored(group: list[_Window], scores: Future[Any] | None) -> Iterator[tuple[_Window, Any]]:
+    each: Iterator[Any] = iter(()) if scores is None else iter(scores.result())
+    for window in group:
+        yield window, None if window.pixels is None else next(each)
 
 
 class _Reader:
@@ -151,68 +164,74 @@ class _Reader:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="rsseg-read")
         self._local = threading.local()
-        self._scenes: list[Scene] = []
+        self._workers = Workers(plan.readers, "rsseg-read", self._close)
 
     def __enter__(self) -> _Reader:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        for scene in self._scenes:
-            scene.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._workers.__exit__(kind, *rest)
 
-    def ahead(self, rows: Sequence[int]) -> Iterator[_Window]:
-        """All windows of these rows of windows, in order."""
-        places = ((row, column) for row in rows for column in range(len(self._plan.tiling.columns)))
+    def ahead(self, todo: list[Descent]) -> Iterator[_Window]:
+        """All windows of these descents, in order."""
         waiting: deque[Future[_Window]] = deque()
-        for row, column in places:
-            waiting.append(self._pool.submit(self._read, row, column))
-            if len(waiting) > self._plan.ahead:
-                yield waiting.popleft().result()
+        for descent in todo:
+            for row, column in descent.windows():
+                waiting.append(self._workers.submit(self._read, row, column))
+                if len(waiting) > self._plan.ahead:
+                    yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
     def _read(self, row: int, column: int) -> _Window:
-        tiling = self._plan.tiling
+        tiling, wanted = self._plan.tiling, self._plan.area.polygons
         place = tiling.window(tiling.rows[row], tiling.columns[column])
+        mask = None if wanted is None else wanted.read(place) != NODATA
+        if mask is not None and not mask.any():
+            return _Window(column, None, mask)
         side, fill = self._plan.side, self._plan.bundle.normalisation.raw_mean
         scene = self._scene()
         pixels, valid = scene.read(place, (side, side), fill)
         if side != tiling.size:
             valid = scene.valid(place)
+        if mask is not None:
+            valid &= mask
         return _Window(column, pixels if valid.any() else None, valid)
 
     def _scene(self) -> Scene:
         scene: Scene | None = getattr(self._local, "scene", None)
         if scene is None:
             scene = self._local.scene = Scene(self._plan.scene, self._plan.bands)
-            self._scenes.append(scene)
         return scene
+
+    def _close(self) -> None:
+        scene: Scene | None = getattr(self._local, "scene", None)
+        if scene is not None:
+            scene.close()
 
 
 class _Writer:
-    """A thread that writes strips, one waiting at most."""
+    """A thread that writes finished blocks, a bounded number waiting."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="rsseg-write")
-        self._last: Future[None] | None = None
+    def __init__(self, parts: Parts, limit: int) -> None:
+        self._parts, self._limit = parts, limit
+        self._workers = Workers(1, "rsseg-write")
+        self._waiting: deque[Future[None]] = deque()
 
     def __enter__(self) -> _Writer:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown()
-        if exception[0] is None:
-            self._wait()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._workers.__exit__(None)  # what is finished is worth keeping, whatever happened
+        if kind is None:
+            self._wait(0)
 
     def put(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
-        """Hand over a strip once the one before is written."""
-        self._wait()
-        self._last = self._pool.submit(self._parts.write, shard, layers)
+        """Hand over a block once few enough are waiting."""
+        self._wait(self._limit - 1)
+        self._waiting.append(self._workers.submit(self._parts.write, shard, layers))
 
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
+    def _wait(self, left: int) -> None:
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from rsseg import __version__
 from rsseg.bundle import Bundle
-from rsseg.errors import OptionError
+from rsseg.geo.area import Area, area_of_box, area_of_polygons, whole_area
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
-from rsseg.geo.tiling import Shard, Tiling, shards
+from rsseg.geo.shards import Shard, Swath, shards
+from rsseg.geo.tiling import Tiling
+from rsseg.prediction.budget import Budget, budget_of, memory_notes, widest
 from rsseg.prediction.engine import Placement, place
 from rsseg.prediction.fit import (
     choose_bands,
@@ -27,18 +29,17 @@ from rsseg.prediction.fit import (
 )
 from rsseg.prediction.identity import fingerprint, identity_of
 from rsseg.prediction.layers import Layers
+from rsseg.prediction.measuring import Subject
 from rsseg.prediction.options import PredictOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
-READERS = 2
+_READERS = 2
 _SHARD_PIXELS = 4_000_000
-_ENGINE_BYTES = {"openvino": 250 * 2**20, "torch": 1000 * 2**20}
-"""Resident memory of the process with the engine's library loaded, before any weights."""
-_COPIES = 4
-"""Bytes of memory per byte of a model file: weights widened, folded and packed for the CPU."""
-_LEAST_CACHE = 32 * 2**20
+_SHARD_COLUMNS = 4096
+"""Least size of a shard. A swath has one column of them at least, so narrower shards need less
+memory; wider ones are fewer and leave fewer windows to be computed twice."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +48,26 @@ class Plan:
 
     Args:
         scene: What is read.
-        grid: Its grid, which the output shares.
+        area: The part of its grid that is mapped.
         bands: Band numbers from 1 in the model's order.
         dtype: Type of the raw pixels.
         bundle: The model described.
         model: The model file, None for a network of the caller's.
         identity: Hash of the weights.
         side: Side of the windows as the network sees them, pixels.
-        tiling: The windows in pixels of the scene; of the same side unless rescaled.
-        shards: Strips of the output, in order.
+        tiling: The windows in pixels of the whole scene; of the same side unless rescaled.
+        shards: Blocks of the output, in order.
         placement: Engine, device and precision.
         options: The user's choices.
-        block_height: Rows of the scene decoded at once.
+        block: Rows and columns of the scene decoded at once.
+        decoded_bytes: What a decoded pixel takes.
         notes: What the user should know, one sentence each.
+        calibrated: Hash of the 8-bit graph, None in other precisions.
+        pixel_is_point: Whether the scene's values belong to the centres of its pixels.
     """
 
     scene: str
-    grid: Grid
+    area: Area
     bands: tuple[int, ...]
     dtype: np.dtype[Any]
     bundle: Bundle
@@ -74,8 +78,16 @@ class Plan:
     shards: tuple[Shard, ...]
     placement: Placement
     options: PredictOptions
-    block_height: int
+    block: tuple[int, int]
+    decoded_bytes: int
     notes: tuple[str, ...]
+    calibrated: str | None = None
+    pixel_is_point: bool = False
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the output: the scene's, or a part of it."""
+        return self.area.grid
 
     @property
     def layers(self) -> Layers:
@@ -90,60 +102,67 @@ class Plan:
     @property
     def ahead(self) -> int:
         """Windows that are read before the engine asks for them."""
-        return READERS + 2 * self.batch
+        return self.readers + 2 * self.batch
+
+    @property
+    def readers(self) -> int:
+        """Threads that read, each with a cache of its own.
+
+        One where a block spans several windows: a second one would decode the same blocks again.
+        """
+        return _READERS if self.block[1] <= 2 * self.tiling.size else 1
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What the run takes of memory by the width of its swaths."""
+        return budget_of(self)
+
+    @cached_property
+    def swaths(self) -> tuple[Swath, ...]:
+        """Columns of shards that are gone down together: as many as memory allows."""
+        return self.budget.choose(self.tiling, self.shards)
+
+    @property
+    def shards_across(self) -> int:
+        """Shards that stand beside each other in a swath, at most."""
+        left = {shard.left for shard in self.shards}
+        return max(sum(s.left <= edge < s.right for edge in left) for s in self.swaths)
 
     @property
     def memory(self) -> int:
-        """Resident memory the run will need, in bytes: strips, windows, caches and engine."""
-        return self._fixed_memory + self.gdal_cache
-
-    @property
-    def _fixed_memory(self) -> int:
-        """All but GDAL's cache, which takes what the bound leaves."""
-        window = self.tiling.size**2
-        width, rows = self.tiling.width, min(self.tiling.size, self.tiling.height)
-        classes = len(self.bundle.legend)
-        sums = 4 * width * (classes * (rows + self.tiling.stride) + rows)
-        strip = max(shard.stop - shard.start for shard in self.shards) * width
-        raw = len(self.bands) * self.dtype.itemsize
-        waiting = (self.ahead + READERS + 1) * (self.side**2 * 2 * raw + window * 2)
-        scores = (self.batch + 2) * 4 * classes * window
-        weights = 0 if self.model is None else _COPIES * self.model.stat().st_size
-        engine = _ENGINE_BYTES[self.placement.engine] + weights + 300 * self.side**2
-        if self.options.tta != "none":
-            scores += 2 * self.batch * 4 * classes * window
-        planes = 2 * len(self.layers) + 1
-        return sums + planes * strip + waiting + scores + engine
+        """Resident memory the run will need, in bytes: swaths, windows, caches and engine."""
+        return self.budget.memory(widest(self.swaths))
 
     @property
     def gdal_cache(self) -> int:
-        """Bytes of GDAL's block cache: a row of windows, so that no block is decoded twice."""
-        raw = len(self.bands) * self.dtype.itemsize
-        row = (self.tiling.size + self.block_height) * self.grid.width * (raw + 1)
-        limit = self.options.memory_limit
-        return max(_LEAST_CACHE, min(row, limit // 4, limit - self._fixed_memory))
+        """Bytes of GDAL's block cache."""
+        return self.budget.cache(widest(self.swaths))
 
-    def require_memory(self) -> None:
-        """Check the bound on memory.
+    @cached_property
+    def windows(self) -> int:
+        """Windows that touch the area."""
+        rows = {row for shard in self.shards for row in shard.rows}
+        columns = {column for shard in self.shards for column in shard.columns}
+        return len(rows) * len(columns)
 
-        Raises:
-            OptionError: If the run needs more, with the least that works.
-        """
-        if self.memory > self.options.memory_limit:
-            raise OptionError(
-                f"this scene needs {-(-self.memory // 10**6)} MB",
-                got=f"a bound of {self.options.memory_limit // 10**6} MB",
-                remedy="raise --memory, or choose a smaller --tile-size",
-            )
+    @property
+    def passes(self) -> int:
+        """Windows that are computed: those across the boundary of two swaths for each of them."""
+        rows = {row for shard in self.shards for row in shard.rows}
+        return len(rows) * sum(len(swath.columns) for swath in self.swaths)
 
+    @cached_property
     def journal(self) -> dict[str, Any]:
         """All that decides the bytes of the output, in plain types."""
         return {
             "rsseg": __version__,
             "scene": fingerprint(self.scene),
-            "grid": str(self.grid),
-            "transform": list(self.grid.transform)[:6],
+            "grid": str(self.area.whole),
+            "transform": list(self.area.whole.transform)[:6],
+            "extent": [int(offset) for offset in self.area.window.flatten()],
+            "aoi": self.area.identity,
             "model": self.identity,
+            "calibrated": self.calibrated,
             "bands": list(self.bands),
             "window": self.side,
             "footprint": self.tiling.size,
@@ -153,31 +172,10 @@ class Plan:
             "engine": self.placement.engine,
             "device": self.placement.device.split(":")[0],
             "precision": self.placement.precision,
+            "compiled": self.placement.compiled,
             "tta": self.options.tta,
             "layers": [len(self.layers), self.options.confidence_kind, self.layers.least],
             "stretch": self.options.stretch and self.bundle.normalisation.to_json(),
-        }
-
-    def tags(self) -> dict[str, str]:
-        """Provenance for the output: no times, places or machine-bound numbers."""
-        journal = self.journal()
-        kept = (
-            "model",
-            "bands",
-            "window",
-            "footprint",
-            "stride",
-            "blend",
-            "engine",
-            "precision",
-            "tta",
-            "stretch",
-        )
-        told = [key for key in kept if journal[key] is not None]
-        tags = {f"RSSEG_{key.upper()}": _text(journal[key]) for key in told}
-        return tags | {
-            "RSSEG_ARCHITECTURE": self.bundle.architecture,
-            "RSSEG_SCENE": Path(self.scene.split("?")[0]).name,
         }
 
 
@@ -188,7 +186,7 @@ def make_plan(
     network: nn.Module | None,
     options: PredictOptions,
 ) -> Plan:
-    """Open the scene and decide on bands, windows, strips, engine and memory.
+    """Open the scene and decide on bands, area, windows, shards, engine and memory.
 
     Raises:
         SceneError: If the scene cannot be opened.
@@ -200,8 +198,9 @@ def make_plan(
         bands = choose_bands(opened, bundle, chosen=options.bands is not None)
         notes = [*note_bands(opened, bundle, bands)]
     with Scene(scene, bands) as opened:
-        grid, dtype, block_height = opened.grid, opened.dtype, opened.block_height
-        gsd = options.gsd or grid.gsd
+        grid, dtype = opened.grid, opened.dtype
+        block, decoded_bytes = (opened.block_height, opened.block_width), opened.decoded_bytes
+        gsd, pixel_is_point = options.gsd or grid.gsd, opened.pixel_is_point
         notes += note_place(opened)
         notes += note_resolution(str(scene), None if options.rescale else gsd, bundle)
         if options.stretch is not None:
@@ -213,26 +212,41 @@ def make_plan(
     size = side
     if options.rescale:
         size = max(1, round(side * magnification(str(scene), gsd, bundle)))
+    identity, calibrated = identity_of(model, network, bundle), None
+    if options.overlap == "auto" or placement.precision == "int8":
+        with Scene(scene, bands) as opened:
+            subject = Subject(opened, bundle, model, network, identity, placement, side, size)
+            if placement.precision == "int8":
+                calibrated = subject.calibrated()
+            if options.overlap == "auto":
+                options, told = subject.with_overlap(options)
+                notes += told
     tiling = Tiling(grid.height, grid.width, size, options.stride(size))
+    area = _area(grid, options)
     plan = Plan(
         scene=str(scene),
-        grid=grid,
+        area=area,
         bands=bands,
         dtype=dtype,
         bundle=bundle,
         model=model,
-        identity=identity_of(model, network, bundle),
+        identity=identity,
         side=side,
         tiling=tiling,
-        shards=tuple(shards(tiling, _SHARD_PIXELS)),
+        shards=tuple(shards(tiling, area.window, _SHARD_PIXELS, _SHARD_COLUMNS)),
         placement=placement,
         options=options,
-        block_height=block_height,
-        notes=tuple(notes),
+        block=block,
+        decoded_bytes=decoded_bytes,
+        notes=(*notes, *area.notes),
+        calibrated=calibrated,
+        pixel_is_point=pixel_is_point,
     )
-    plan.require_memory()
-    return plan
+    plan.budget.require(widest(plan.swaths))
+    return replace(plan, notes=(*plan.notes, *memory_notes(plan)))
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _area(grid: Grid, options: PredictOptions) -> Area:
+    if options.bbox is not None:
+        return area_of_box(grid, options.bbox)
+    return whole_area(grid) if options.aoi is None else area_of_polygons(grid, options.aoi)

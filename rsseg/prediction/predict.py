@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsseg.bundle import Bundle, read_bundle
-from rsseg.errors import OptionError, OutputError
-from rsseg.geo.gis_sidecars import is_plain_style, sidecars
+from rsseg.errors import OptionError
 from rsseg.geo.opening import gdal_cache
 from rsseg.geo.strips import assemble, assemble_shares
 from rsseg.legend import NODATA
@@ -22,9 +20,12 @@ from rsseg.prediction.engine import Engine, make_engine
 from rsseg.prediction.memory import peak_memory
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan, make_plan
+from rsseg.prediction.provenance import tags_of
 from rsseg.prediction.symmetries import Symmetric
+from rsseg.prediction.workers import Workers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,13 +41,13 @@ class PredictResult:
         height: Its rows.
         classes: Pixels by class name.
         nodata_pixels: Pixels without a class.
-        windows: Windows of the scene.
+        windows: Windows that touch the area mapped.
         seconds: Wall time of all.
         startup_seconds: Planning and loading the engine; on the command line imports as well.
-        pipeline_seconds: From the first read to the last strip on disk.
+        pipeline_seconds: From the first read to the last shard on disk.
         forward_seconds: The engine busy within that.
-        finish_seconds: Joining the strips, overviews and sidecars.
-        mpx_per_s: Scene megapixels over ``seconds``.
+        finish_seconds: Joining the shards, overviews and sidecars.
+        mpx_per_s: Megapixels of the map over ``seconds``.
         peak_rss_mb: Highest resident memory of the process so far.
         engine: ``openvino`` or ``torch``.
         device: Where it ran.
@@ -110,7 +111,7 @@ def predict(
 ) -> PredictResult:
     """Write the class map of a scene, on the scene's own grid.
 
-    A run that fails or is killed leaves no output; finished strips stay in ``OUT.tif.parts`` and
+    A run that fails or is killed leaves no output; finished shards stay in ``OUT.tif.parts`` and
     the same call goes on from there.
 
     Args:
@@ -132,21 +133,56 @@ def predict(
     began = time.perf_counter()
     options = options or PredictOptions()
     out = Path(out)
-    _require_all_writable(out, scene, options)
+    require_all_writable(out, scene, options)
     work = plan(scene, bundle=bundle, network=network, options=options)
-    parts = Parts(out)
-    engine = load_engine(work, network)
-    parts.open(work.journal(), restart=options.restart)
-    started = time.perf_counter()
-    try:
-        with gdal_cache(work.gdal_cache):
-            timing = pipeline.run(work, engine, parts, on_progress)
-            finishing = time.perf_counter()
-            pixels = _finish(work, parts, out)
-    except BaseException as error:
-        if parts.keep_if_useful():
-            error.add_note(f"finished strips are kept in {parts.folder}: the same command goes on")
-        raise
+    planned = time.perf_counter() - began
+
+    def load(work: Plan, forward: int | None) -> Engine:
+        return load_engine(work, network, forward)
+
+    return carry_out(work, out, load=load, on_progress=on_progress).after(planned)
+
+
+def carry_out(
+    work: Plan,
+    out: Path,
+    *,
+    load: Callable[[Plan, int | None], Engine],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PredictResult:
+    """Do what a plan says.
+
+    Args:
+        work: The plan.
+        out: GeoTIFF to write; `require_all_writable` has been asked.
+        load: Gives the engine of a plan, see `load_engine`; an engine may serve several plans.
+        on_progress: Called with windows done and windows in all.
+
+    Raises:
+        SceneError: If the scene cannot be read.
+        OutputError: If the output cannot be written, or its parts are of another plan.
+    """
+    began = time.perf_counter()
+    options, parts = work.options, Parts(out)
+    # what takes long runs in other threads, so that this one can be interrupted at any moment
+    with Workers(1, "rsseg-score") as scoring, Workers(1, "rsseg-finish") as finishing:
+        forward = None if options.restart else parts.recorded("forward")
+        engine = scoring.submit(load, work, forward).result()
+        parts.open(work.journal | {"forward": engine.batch}, restart=options.restart)
+        started = time.perf_counter()
+        try:
+            with gdal_cache(work.gdal_cache):
+                timing = pipeline.run(work, engine, scoring, parts, on_progress)
+                computed = time.perf_counter()
+                pixels = finishing.submit(
+                    _finish, work, parts, out, lambda: finishing.given_up
+                ).result()
+        except BaseException as error:
+            if parts.keep_if_useful():
+                error.add_note(
+                    f"finished shards are kept in {parts.folder}: the same command goes on"
+                )
+            raise
     ended = time.perf_counter()
     return PredictResult(
         out=str(out),
@@ -154,12 +190,12 @@ def predict(
         height=work.grid.height,
         classes={known.name: pixels[known.code] for known in work.bundle.legend},
         nodata_pixels=pixels[NODATA],
-        windows=len(work.tiling),
+        windows=work.windows,
         seconds=ended - began,
         startup_seconds=started - began,
         pipeline_seconds=timing.pipeline,
         forward_seconds=timing.forward,
-        finish_seconds=ended - finishing,
+        finish_seconds=ended - computed,
         mpx_per_s=work.grid.width * work.grid.height / 1e6 / (ended - began),
         peak_rss_mb=peak_memory() / 1e6,
         engine=engine.name,
@@ -169,16 +205,17 @@ def predict(
     )
 
 
-def load_engine(work: Plan, network: nn.Module | None = None) -> Engine:
-    """The engine a plan asks for, loaded."""
+def load_engine(work: Plan, network: nn.Module | None = None, forward: int | None = None) -> Engine:
+    """The engine a plan asks for, loaded; with so many windows in a forward pass if given."""
     engine = make_engine(
-        work.placement,
+        replace(work.placement, forward=forward),
         work.bundle,
         work.side,
         work.dtype,
         footprint=work.tiling.size,
         model=work.model,
         network=network,
+        identity=work.identity,
     )
     return engine if work.options.tta == "none" else Symmetric(engine, work.options.tta)
 
@@ -190,18 +227,18 @@ def expected_seconds(work: Plan, engine: Engine) -> float:
     engine(window)
     began = time.perf_counter()
     engine.to_host(engine(window))
-    return (time.perf_counter() - began) * len(work.tiling)
+    return (time.perf_counter() - began) * work.passes
 
 
-def _finish(work: Plan, parts: Parts, out: Path) -> dict[int, int]:
-    """Make the output of the finished strips, and remove them; pixels by file code."""
+def _finish(work: Plan, parts: Parts, out: Path, given_up: Callable[[], bool]) -> dict[int, int]:
+    """Make the outputs of the finished shards, and remove them; pixels by file code."""
     parts.begin_finishing()
     counts = sum((parts.count(shard) for shard in work.shards), start=np.zeros(256, np.int64))
     pixels = {code: int(count) for code, count in enumerate(counts)}
-    strips = [parts.strip(shard) for shard in work.shards]
+    strips, tags = [parts.strip(shard, work.area) for shard in work.shards], tags_of(work)
     for path, bands in work.layers.outputs(work.options):
-        assemble_shares(strips, path, work.grid, bands, work.tags())
-    assemble(strips, out, work.grid, work.bundle.legend, pixels, work.tags())
+        assemble_shares(strips, path, work.grid, bands, tags, given_up)
+    assemble(strips, out, work.grid, work.bundle.legend, pixels, tags, given_up)
     parts.remove()
     return pixels
 
@@ -218,35 +255,3 @@ def _resolve(
         raise OptionError("a network needs a Bundle that describes it", got=bundle)
     model = EMBEDDED_MODEL if bundle is None else Path(bundle)
     return read_bundle(model), model
-
-
-def _require_all_writable(out: Path, scene: str | Path, options: PredictOptions) -> None:
-    _require_writable(out, scene, options.overwrite)
-    beside = [Path(p) for p in (options.confidence, options.probabilities) if p is not None]
-    names = [path.resolve() for path in (out, *beside)]
-    if len(set(names)) < len(names):
-        raise OutputError(f"two outputs are called {out}", remedy="give each a name of its own")
-    own = options.overwrite or Parts(out).finishing()  # written by a run that was cut short
-    for path in beside:
-        _require_writable(path, scene, own)
-    style = sidecars(out)[1]
-    if not own and style.exists() and not is_plain_style(style):
-        raise OutputError(
-            f"{style} is a style that was saved for {out.name}",
-            remedy="add --overwrite to replace it, or choose another name",
-        )
-
-
-def _require_writable(out: Path, scene: str | Path, overwrite: bool) -> None:
-    if out.suffix.lower() not in (".tif", ".tiff"):
-        raise OutputError(f"{out} is not a GeoTIFF's name", expected="a name ending in .tif")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
-    if not os.access(out.parent, os.W_OK):
-        raise OutputError(f"nothing can be written to the folder {out.parent}")
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder", expected="the name of a file")
-    if out.exists() and Path(scene).exists() and out.samefile(scene):
-        raise OutputError(f"{out} is the scene itself", remedy="choose another name")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")

@@ -33,7 +33,12 @@ class Symmetric:
     def __init__(self, engine: Engine, tta: str) -> None:
         self._engine, self._positions = engine, SYMMETRIES[tta]
         self.name, self.device, self.precision = engine.name, engine.device, engine.precision
-        self.to_device, self.to_host = engine.to_device, engine.to_host
+        self.to_device, self.to_host, self.batch = engine.to_device, engine.to_host, engine.batch
+
+    @property
+    def seconds(self) -> float:
+        """Time the device was busy with calls so far."""
+        return self._engine.seconds
 
     def __call__(self, windows: npt.NDArray[Any]) -> Any:
         """Mean probabilities ``(N, K, h, w)`` of raw windows ``(N, B, h, w)``."""

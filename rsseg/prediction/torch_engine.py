@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from torch.nn import functional
 from rsseg.bundle import Bundle
 from rsseg.errors import BundleError, OptionError
 from rsseg.prediction.engine import Placement
+from rsseg.prediction.torch_device import Uploader, device_of
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -20,17 +21,19 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class TorchEngine:
     """A module on a device; normalisation, softmax and blending happen there.
 
-    A forward pass always has the placement's number of windows, the last one padded.
+    A forward pass always has the same number of windows, the last one padded: the placement's,
+    or half of it, a quarter, ... if the device's memory does not hold that many. On a GPU a call
+    returns when the work is asked for; `to_host` waits for it.
 
     Args:
         network: Maps normalised ``(N, B, h, w)`` float32 to logits ``(N, K, h, w)``.
         bundle: Gives classes and normalisation.
         window: Side of the windows, pixels.
-        placement: Device and precision.
+        placement: Device, precision, and the windows of one forward pass to try first.
         footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
-        OptionError: If the device is not there.
+        OptionError: If the device is not there, or its memory does not hold one window.
         BundleError: If the network's output does not fit the legend.
     """
 
@@ -45,7 +48,7 @@ class TorchEngine:
         footprint: int | None = None,
     ) -> None:
         device = placement.device
-        self.device, self.precision, self._batch = device, placement.precision, placement.batch
+        self.device, self.precision, self.batch = device, placement.precision, placement.batch
         self._classes, self._side = len(bundle.legend), footprint or window
         try:
             self._network = network.eval().to(device)
@@ -53,19 +56,40 @@ class TorchEngine:
             raise OptionError(f"the device {device} is not there: {error}") from error
         if device != "cpu":
             self._network = self._network.to(memory_format=torch.channels_last)
+        if placement.compiled:
+            # the shape of a forward pass never changes, so its kernels are launched as one graph
+            self._network = _compiled(self._network)
         self._gain = self.to_device(bundle.normalisation.gain)[:, None, None]
         self._offset = self.to_device(bundle.normalisation.offset)[:, None, None]
-        self._check(len(bundle.bands), window)
+        self._device = device_of(device)
+        self._upload = Uploader(self._device)
+        self._seconds, self._spans = 0.0, list[tuple[Any, Any]]()
+        self._settle(len(bundle.bands), window)
 
-    @torch.inference_mode()
+    @property
+    def seconds(self) -> float:
+        """Time the device was busy with calls so far; waits for the last."""
+        self._seconds += sum(self._device.between(*span) for span in self._spans)
+        self._spans.clear()
+        return self._seconds
+
     def __call__(self, windows: npt.NDArray[Any]) -> Tensor:
-        """Probabilities ``(N, K, h, w)``, float32, of raw windows ``(N, B, h, w)``."""
-        raw = self._upload(windows)
-        groups = [self._forward(group) for group in torch.split(raw, self._batch)]
-        scores = torch.cat(groups) if len(groups) > 1 else groups[0]
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)  # what is timed as the engine's is done
-        return scores
+        """Probabilities ``(N, K, h, w)``, float32, of raw windows ``(N, B, h, w)``.
+
+        Raises:
+            OptionError: If other programs have taken the device's memory meanwhile.
+        """
+        try:
+            return self._scores(windows)
+        except torch.OutOfMemoryError:
+            self._device.release()
+        try:  # in the same shape: another one would not give the same bytes
+            return self._scores(windows)
+        except torch.OutOfMemoryError as error:
+            raise OptionError(
+                f"the memory of {self.device} is full",
+                remedy="end other programs that use it; the same command then goes on",
+            ) from error
 
     def to_device(self, array: npt.NDArray[Any]) -> Tensor:
         """The array as a tensor on the device."""
@@ -75,19 +99,19 @@ class TorchEngine:
         """The tensor as numpy."""
         return array.cpu().numpy()
 
-    def _upload(self, windows: npt.NDArray[Any]) -> Tensor:
-        if windows.dtype in (np.uint16, np.uint32, np.float64):
-            windows = windows.astype(np.float32)
-        raw = torch.from_numpy(np.ascontiguousarray(windows))
-        if self.device.startswith("cuda"):
-            return raw.pin_memory().to(self.device, non_blocking=True)
-        return raw.to(self.device)
+    @torch.inference_mode()
+    def _scores(self, windows: npt.NDArray[Any]) -> Tensor:
+        groups = []
+        for first in range(0, len(windows), self.batch):
+            group = windows[first : first + self.batch]
+            raw = self._upload(group, self.batch)
+            began = self._device.mark()
+            groups.append(self._forward(raw)[: len(group)])
+            self._spans.append((began, self._device.mark()))
+        return torch.cat(groups) if len(groups) > 1 else groups[0]
 
     def _forward(self, raw: Tensor) -> Tensor:
-        count = len(raw)
-        if count < self._batch:
-            raw = torch.cat([raw, raw[-1:].expand(self._batch - count, -1, -1, -1)])
-        images = raw.float() * self._gain + self._offset
+        images = raw * self._gain + self._offset
         if self.device != "cpu":
             images = images.contiguous(memory_format=torch.channels_last)
         kind, dtype = torch.device(self.device).type, _AUTOCAST.get(self.precision)
@@ -95,23 +119,44 @@ class TorchEngine:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with exact, torch.autocast(kind, dtype, enabled=dtype is not None):
             logits: Tensor = self._network(images)
-        scores = logits.float().softmax(dim=1)[:count]
+        scores = logits.float().softmax(dim=1)
         if scores.shape[-2:] == images.shape[-2:] != (self._side, self._side):
             scores = functional.interpolate(scores, size=(self._side, self._side), mode="bilinear")
         return scores
 
-    def _check(self, bands: int, window: int) -> None:
-        """Run one empty window: a mismatch shows here, not in the middle of a scene."""
+    def _settle(self, bands: int, window: int) -> None:
+        """Run empty windows: what does not fit shows here, not in the middle of a scene."""
+        while not self._fits(bands, window):
+            self._device.release()
+            if self.batch == 1:
+                raise OptionError(
+                    f"the memory of {self.device} does not hold one window of {window} pixels",
+                    remedy="choose a smaller --tile-size, or end other programs that use it",
+                )
+            self.batch //= 2
+        self._seconds = 0.0
+        self._spans.clear()
+
+    def _fits(self, bands: int, window: int) -> bool:
+        """Whether memory holds a forward pass; a network of another shape is refused."""
         try:
-            scores = self(np.zeros((1, bands, window, window), np.uint8))
+            scores = self._scores(np.zeros((self.batch, bands, window, window), np.uint8))
+            self.to_host(scores[0, 0, 0])  # by then the device has done it all
+        except torch.OutOfMemoryError:
+            return False
         except RuntimeError as error:
             raise BundleError(
                 f"the network fails on {bands} bands of {window} pixels: {error}"
             ) from error
-        expected = (1, self._classes, self._side, self._side)
+        expected = (self.batch, self._classes, self._side, self._side)
         if tuple(scores.shape) != expected:
             raise BundleError(
                 "the network's output does not fit its legend and window",
                 expected=f"logits {expected}",
                 got=tuple(scores.shape),
             )
+        return True
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    return cast(nn.Module, torch.compile(network, mode="reduce-overhead"))

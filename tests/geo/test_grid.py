@@ -2,9 +2,11 @@ import math
 
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio import warp
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
@@ -80,3 +82,16 @@ def test_a_mismatch_names_both_files_and_the_remedy(other):
 def test_ground_sample_distance_is_in_metres_or_unknown(crs, transform, metres):
     gsd = Grid(10, 10, transform, crs).gsd
     assert gsd is None if metres is None else math.isclose(gsd, metres, rel_tol=1e-9)
+
+
+def test_an_outline_has_the_corners_and_its_margin():
+    grid = Grid(30, 50, Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000), CRS.from_epsg(32633))
+    assert grid.outline().bounds == (400_000, 4_999_985, 400_025, 5_000_000)
+    assert grid.outline(2).bounds == (399_999, 4_999_984, 400_026, 5_000_001)
+    turned = Grid(30, 50, grid.transform @ Affine.rotation(30), grid.crs)
+    assert turned.outline().area == pytest.approx(25 * 15)
+    lon_lat = grid.outline(crs="EPSG:4326")
+    xs, ys = warp.transform("EPSG:32633", "EPSG:4326", [400_000, 400_025], [5_000_000, 4_999_985])
+    for x, y in zip(xs, ys, strict=True):
+        assert lon_lat.buffer(1e-9).contains(shapely.Point(x, y))
+    assert len(lon_lat.exterior.coords) > 5  # bent, as its sides are not straight there

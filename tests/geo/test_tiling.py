@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from rsseg.errors import OptionError
-from rsseg.geo.tiling import Tiling, inner_part, shards
+from rsseg.geo.tiling import Tiling, inner_part
 
 side = st.integers(1, 40)
 
@@ -39,29 +39,6 @@ def test_every_pixel_is_covered_and_the_last_window_is_flush(tiling):
         assert (steps[:-1] == tiling.stride).all()
         assert (steps > 0).all()
         assert (steps <= tiling.stride).all()
-
-
-@given(tilings(), st.integers(1, 600))
-def test_shards_partition_the_rows_and_know_their_windows(tiling, pixels):
-    parts = list(shards(tiling, pixels))
-    rows = [row for part in parts for row in range(part.start, part.stop)]
-    assert rows == list(range(tiling.height))
-    assert [part.index for part in parts] == list(range(len(parts)))
-    for part in parts:
-        touching = [
-            index
-            for index, row in enumerate(tiling.rows)
-            if set(range(row, row + tiling.size)) & set(range(part.start, part.stop))
-        ]
-        assert touching == list(range(part.first, part.last))
-    for part in parts[:-1]:
-        assert (part.stop - part.start) * tiling.width >= pixels
-
-
-@given(tilings(), st.integers(1, 600))
-def test_no_window_after_a_shard_reaches_back_into_it(tiling, pixels):
-    for part in shards(tiling, pixels):
-        assert all(row >= part.stop for row in tiling.rows[part.last :])
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0)])

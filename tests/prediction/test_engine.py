@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from torch import nn
 
@@ -20,7 +21,7 @@ from rsseg.caching import cache_folder
 from rsseg.errors import BundleError, MissingExtra, OptionError, OutputError
 from rsseg.prediction import PredictOptions, engine, predict
 from rsseg.prediction.engine import Placement, place
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
+from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, network_graph, onnx_graph
 from rsseg.prediction.openvino_engine import OpenVINOEngine
 from rsseg.prediction.torch_engine import TorchEngine
 
@@ -150,6 +151,34 @@ def test_a_graph_beside_the_model_gives_the_same_scores(model: Path, tmp_path: P
     content = beside.read_bytes()
     for folder in (tmp_path, Path.cwd(), Path(torch.__file__).parent):
         assert str(folder).encode() not in content, "a graph must not tell where it was made"
+
+
+@pytest.mark.slow
+def test_a_network_passed_in_runs_on_openvino(
+    make_scene: Any, make_bundle: Any, local: Any, tmp_path: Path
+) -> None:
+    scene, maps = make_scene(height=150, width=170), []
+    for number, name in enumerate(("openvino", "openvino", "torch")):
+        out = tmp_path / f"{number}.tif"
+        options = PredictOptions(tile_size=64, engine=name)
+        result = predict(scene, out, bundle=make_bundle(), network=local(), options=options)
+        assert (result.engine, result.precision) == (name, "fp32")
+        with rasterio.open(out) as dataset:
+            maps.append(dataset.read(1))
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert (maps[0] == maps[2]).mean() > 0.999
+    assert len(list((cache_folder() / "onnx").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_converted_is_refused(make_bundle: Any, tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if images.sum().item() > 0 else -images
+
+    with pytest.raises(BundleError, match="cannot be converted to ONNX"):
+        network_graph(Odd(), make_bundle(), 16, "odd")
+    assert list((cache_folder() / "onnx").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -345,7 +374,9 @@ def test_a_network_passed_in_runs_in_fp32() -> None:
 @pytest.mark.parametrize(
     ("choices", "own", "message"),
     [
-        ({"engine": "openvino"}, True, "a network passed in"),
+        ({"precision": "int8", "engine": "torch"}, False, "only the engine openvino"),
+        ({"precision": "int8"}, True, "only the engine openvino"),
+        ({"compile": True, "device": "cpu"}, False, "only networks on a GPU are compiled"),
         ({"engine": "openvino", "device": "cuda"}, False, "the device cuda"),
         ({"engine": "openvino", "device": "mps"}, False, "the device mps"),
         ({"precision": "fp16", "device": "cpu"}, False, "do not compute in fp16"),
@@ -356,6 +387,31 @@ def test_choices_that_exclude_each_other_are_refused(
 ) -> None:
     with pytest.raises(OptionError, match=message):
         place(PredictOptions(**choices), own_network=own)
+
+
+def test_networks_on_a_gpu_are_compiled_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_has_cuda", lambda: True)
+    options = PredictOptions(compile=True, device="cuda", precision="bf16")
+    assert place(options, own_network=True) == Placement("torch", "cuda", "bf16", compiled=True)
+
+
+def test_a_compiled_network_is_the_one_that_runs(
+    make_bundle: Any, pointwise: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU a compiler would be needed, so another network stands for what it makes."""
+    compiled, modes = pointwise(seed=1), []
+
+    def compile_network(network: nn.Module, mode: str) -> nn.Module:
+        modes.append(mode)
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compile_network)
+    placement = Placement("torch", "cpu", "fp32", compiled=True)
+    windows = raw_windows("uint8", side=16)
+    scores = TorchEngine(pointwise(seed=0), make_bundle(), 16, placement)(windows)
+    expected = TorchEngine(pointwise(seed=1), make_bundle(), 16, ON_CPU)(windows)
+    np.testing.assert_array_equal(scores, expected)
+    assert modes == ["reduce-overhead"]
 
 
 def test_torch_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ And its corollary: how the work is cut up changes no byte of the output.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 
 import rsseg.prediction.plan as planning
 from rsseg.errors import PlanChanged
+from rsseg.geo.shards import swaths
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.plan import make_plan
+from rsseg.prediction.budget import LEAST_CACHE, widest
+from rsseg.prediction.plan import Plan, make_plan
 
 SIZES = [(1, 1), (1, 700), (300, 300), (400, 2000), (513, 1025)]
 BLENDINGS = [("taper", 0), ("taper", 0.25), ("taper", 0.5), ("uniform", None)]
@@ -88,34 +91,80 @@ def test_law_for_many_shards(obeys: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     obeys((300, 140), PredictOptions(tile_size=64, overlap=0.5, batch_size=3), seed=5)
 
 
-@any_case
-@given(
-    height=st.integers(1, 70),
-    width=st.integers(1, 70),
-    window=st.integers(1, 48),
-    overlap=st.none() | st.integers(0, 47) | st.floats(0, 0.875, width=16),
-    blend=st.sampled_from(["taper", "uniform"]),
-    batch_size=st.integers(1, 5),
-    bands=st.integers(1, 4),
-    classes=st.integers(2, 6),
-    seed=st.integers(0, 9),
-)
-def test_law_for_any_case(
-    obeys: Any,
-    height: int,
-    width: int,
-    window: int,
-    overlap: int | float | None,
-    blend: Any,
-    batch_size: int,
-    bands: int,
-    classes: int,
-    seed: int,
-) -> None:
+def memory_for(work: Plan, count: int) -> int:
+    """The least memory with which a plan has so many swaths, or fewer if there are not so many."""
+    most = len({shard.left for shard in work.shards})
+    width = widest(swaths(work.tiling, work.shards, min(count, most)))
+    return work.budget.fixed + work.budget.column * width + LEAST_CACHE
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene, how it is predicted, and how the work is cut up."""
+
+    size: tuple[int, int]
+    options: PredictOptions
+    bands: int
+    classes: int
+    seed: int
+    threads: int
+    shard: tuple[int, int]
+    swaths: int
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    window = draw(st.integers(1, 48))
+    overlap = draw(st.none() | st.integers(0, 47) | st.floats(0, 0.875, width=16))
     if isinstance(overlap, int):
         overlap %= window
-    options = PredictOptions(tile_size=window, overlap=overlap, blend=blend, batch_size=batch_size)
-    obeys((height, width), options, bands=bands, classes=classes, seed=seed)
+    return Case(
+        (draw(st.integers(1, 70)), draw(st.integers(1, 70))),
+        PredictOptions(
+            tile_size=window,
+            overlap=overlap,
+            blend=draw(st.sampled_from(["taper", "uniform"])),
+            batch_size=draw(st.none() | st.integers(1, 5)),
+        ),
+        bands=draw(st.integers(1, 4)),
+        classes=draw(st.integers(2, 6)),
+        seed=draw(st.integers(0, 9)),
+        threads=draw(st.integers(1, 3)),
+        shard=(draw(st.integers(1, 2000)), draw(st.integers(1, 70))),
+        swaths=draw(st.integers(1, 6)),
+    )
+
+
+@pytest.fixture
+def obeys_in(obeys: Any, make_scene: Any, make_bundle: Any) -> Callable[[Case], None]:
+    """A function that holds a case against the law."""
+
+    def check(case: Case) -> None:
+        names = tuple(f"band {number}" for number in range(case.bands))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(planning, "_SHARD_PIXELS", case.shard[0])
+            patch.setattr(planning, "_SHARD_COLUMNS", case.shard[1])
+            torch.set_num_threads(case.threads)
+            scene = make_scene(height=case.size[0], width=case.size[1], bands=case.bands)
+            bundle = make_bundle(case.classes, names)
+            work = make_plan(scene, bundle, None, torch.nn.Identity(), case.options)
+            options = replace(case.options, memory=memory_for(work, case.swaths))
+            obeys(case.size, options, bands=case.bands, classes=case.classes, seed=case.seed)
+
+    return check
+
+
+@settings(any_case, max_examples=50)
+@given(case=cases())
+def test_law_for_any_case(obeys_in: Callable[[Case], None], case: Case) -> None:
+    obeys_in(case)
+
+
+@pytest.mark.slow
+@settings(any_case, max_examples=500)
+@given(case=cases())
+def test_law_for_500_cases(obeys_in: Callable[[Case], None], case: Case) -> None:
+    obeys_in(case)
 
 
 @pytest.fixture
@@ -140,6 +189,13 @@ def many_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "_SHARD_PIXELS", 1)
 
 
+@pytest.fixture
+def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each window finishes a block of its own."""
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 1)
+    monkeypatch.setattr(planning, "_SHARD_COLUMNS", 1)
+
+
 def patchy(height: int, width: int) -> np.ndarray:
     """Validity with holes of every size, whole windows among them."""
     valid = np.random.default_rng(8).random((height, width)) > 0.02
@@ -147,35 +203,83 @@ def patchy(height: int, width: int) -> np.ndarray:
     return valid
 
 
-@pytest.mark.usefixtures("many_shards")
-@pytest.mark.parametrize(
-    "choices", [{"batch_size": 2}, {"batch_size": 7}, {"batch_size": 64}, {"memory": 2**31}]
-)
-def test_batch_and_memory_change_no_byte(
-    make_scene: Any, local: Any, mapped: Any, choices: dict[str, int]
-) -> None:
-    scene = make_scene(height=130, width=200, valid=patchy(130, 200), validity="nodata")
-    assert mapped(scene, local(), **choices) == mapped(scene, local(), memory=2**33)
+@pytest.fixture
+def swathed(make_bundle: Any) -> Callable[..., int]:
+    """A function that gives the memory with which a scene has so many swaths."""
+
+    def memory(scene: Path, count: int, **choices: Any) -> int:
+        options = PredictOptions(**{"tile_size": 32, "overlap": 0.5} | choices)
+        work = make_plan(scene, make_bundle(), None, torch.nn.Identity(), options)
+        limit = memory_for(work, count)
+        bound = replace(options, memory=limit)
+        found = make_plan(scene, make_bundle(), None, torch.nn.Identity(), bound).swaths
+        assert (len(found) > 1) == (count > 1)
+        return limit
+
+    return memory
 
 
-@pytest.mark.parametrize("blend", ["taper", "uniform"])
-@pytest.mark.parametrize("pixels", [1, 9_000])
-def test_shards_change_no_byte(
+@pytest.mark.parametrize(("blend", "validity"), [("taper", "nodata"), ("uniform", "mask")])
+def test_nothing_but_the_plan_changes_a_byte(
+    tmp_path: Path,
     make_scene: Any,
     local: Any,
     mapped: Any,
-    make_bundle: Any,
+    swathed: Any,
     monkeypatch: pytest.MonkeyPatch,
     blend: Any,
-    pixels: int,
+    validity: str,
 ) -> None:
-    scene = make_scene(height=230, width=150, valid=patchy(230, 150), validity="mask")
-    whole = mapped(scene, local(), blend=blend)
-    monkeypatch.setattr(planning, "_SHARD_PIXELS", pixels)
-    options = PredictOptions(tile_size=32, overlap=0.5, blend=blend)
-    work = make_plan(scene, make_bundle(), None, local(), options)
-    assert len(work.shards) > 2
-    assert mapped(scene, local(), blend=blend) == whole
+    """Map, confidence and probabilities for any shards, memory, batch and threads."""
+    scene = make_scene(height=90, width=140, valid=patchy(90, 140), validity=validity)
+    shares = {name: tmp_path / f"{name}.tif" for name in ("confidence", "probabilities")}
+    choices: dict[str, Any] = {"blend": blend, "overwrite": True, **shares}
+
+    def all_bytes(**more: Any) -> list[bytes]:
+        return [mapped(scene, local(), **choices, **more)] + [
+            path.read_bytes() for path in shares.values()
+        ]
+
+    whole = all_bytes()
+    for pixels, columns in ((1, 1), (1, 10**9), (5_000, 50)):
+        monkeypatch.setattr(planning, "_SHARD_PIXELS", pixels)
+        monkeypatch.setattr(planning, "_SHARD_COLUMNS", columns)
+        assert all_bytes(batch_size=3) == whole
+        if columns == 10**9:
+            continue
+        for count, batch in ((2, None), (5, 64)):
+            torch.set_num_threads(count)
+            limit = swathed(scene, count, **choices | {"batch_size": batch})
+            assert all_bytes(batch_size=batch, memory=limit) == whole
+    monkeypatch.setattr(planning, "_READERS", 5)
+    assert all_bytes() == whole
+
+
+@pytest.mark.usefixtures("many_blocks")
+def test_another_memory_goes_on_with_the_same_parts(
+    tmp_path: Path, make_scene: Any, local: Any, stopped: Any, mapped: Any, swathed: Any
+) -> None:
+    """Shards are cut alike, whatever the swaths: a rerun with more or less memory uses them."""
+    scene = make_scene(height=130, width=130)
+    whole = mapped(scene, local())
+    limits = [swathed(scene, count) for count in (1, 2, 8)]
+    for before in limits:
+        for after in limits:
+            with pytest.raises(stopped):
+                mapped(scene, local(fail_at=60), memory=before)
+            kept = {
+                path: path.stat().st_mtime_ns
+                for path in (tmp_path / "map.tif.parts").glob("part_*.tif")
+            }
+            assert kept
+            network = local()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rasterio.shutil, "copy", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    mapped(scene, network, memory=after)
+            assert network.calls <= 1 + (64 - len(kept)) * 9
+            assert {path: path.stat().st_mtime_ns for path in kept} == kept
+            assert mapped(scene, local(), memory=after) == whole
 
 
 @pytest.mark.usefixtures("many_shards")

@@ -60,7 +60,7 @@ def test_taper_trusts_the_middle_of_a_window_more_than_its_border() -> None:
 
 
 def blend_all(tiling: Tiling, blend: str, scores: np.ndarray, library: str) -> list[Any]:
-    """What every ``finish`` gives for scores ``(rows, columns, K, size, size)``."""
+    """What every row of windows finishes, for scores ``(rows, columns, K, size, size)``."""
     to = torch.from_numpy if library == "torch" else np.asarray
     weights = tuple([to(profile) for profile in axis] for axis in profiles(tiling, blend))
     rows = min(tiling.size, tiling.height)
@@ -73,8 +73,14 @@ def blend_all(tiling: Tiling, blend: str, scores: np.ndarray, library: str) -> l
         for column in range(len(tiling.columns)):
             mosaic.mark(column, inside)
             mosaic.add(column, to(scores[row, column]))
-        finished.append(mosaic.finish())
+        probabilities, valid = mosaic.finished()
+        finished.append((copied(probabilities), valid.copy()))
+        mosaic.advance()
     return finished
+
+
+def copied(array: Any) -> Any:
+    return array.clone() if isinstance(array, torch.Tensor) else array.copy()
 
 
 def random_scores(tiling: Tiling, classes: int, seed: int) -> np.ndarray:
@@ -93,7 +99,7 @@ def test_numpy_and_torch_blend_to_the_same_bits(tiling: Tiling, blend: str) -> N
 
 
 @given(tiling=tilings(longest=40, largest=24), blend=st.sampled_from(BLENDS))
-def test_finish_gives_each_row_once_and_in_order(tiling: Tiling, blend: str) -> None:
+def test_each_row_is_finished_once_and_in_order(tiling: Tiling, blend: str) -> None:
     """Windows that are cut out of one picture blend back to it."""
     reach = max(tiling.size, tiling.height), max(tiling.size, tiling.width)
     picture = np.random.default_rng(2).random((2, *reach), np.float32)
@@ -130,20 +136,29 @@ def test_starting_at_a_later_row_changes_no_bit_of_the_rows_it_reaches(
     for row in range(first, len(tiling.rows)):
         for column in range(len(tiling.columns)):
             mosaic.add(column, scores[row, column])
-        probabilities, _ = mosaic.finish()
         if row >= wanted:
-            np.testing.assert_array_equal(probabilities, whole[row][0])
+            np.testing.assert_array_equal(mosaic.finished()[0], whole[row][0])
+        mosaic.advance()
 
 
-def test_finished_rows_do_not_change_when_the_mosaic_goes_on() -> None:
-    tiling = Tiling(6, 4, 4, 2)
-    mosaic = Mosaic(tiling, profiles(tiling, "uniform"), np.zeros((1, 4, 4), np.float32))
+@given(tiling=tilings(longest=40, largest=16), data=st.data())
+def test_cutting_columns_off_changes_no_bit_of_the_others(
+    tiling: Tiling, data: st.DataObject
+) -> None:
+    """A swath that gets the windows which touch it has the very sums of the whole width."""
+    scores = random_scores(tiling, 2, seed=4)
+    whole = blend_all(tiling, "taper", scores, "numpy")
+    left = data.draw(st.integers(0, tiling.width - 1), label="left")
+    right = data.draw(st.integers(left + 1, tiling.width), label="right")
+    sums = np.zeros((2, min(tiling.size, tiling.height), right - left), np.float32)
+    mosaic = Mosaic(tiling, profiles(tiling, "taper"), sums, left)
     mosaic.start(0)
-    mosaic.add(0, np.ones((1, 4, 4), np.float32))
-    mosaic.mark(0, np.ones((4, 4), np.bool_))
-    rows, valid = mosaic.finish()
-    before, valid_before = rows.copy(), valid.copy()
-    mosaic.add(0, np.full((1, 4, 4), 7, np.float32))
-    mosaic.finish()
-    np.testing.assert_array_equal(rows, before)
-    np.testing.assert_array_equal(valid, valid_before)
+    for row, (expected, expected_valid) in enumerate(whole):
+        for column, start in enumerate(tiling.columns):
+            if start < right and start + tiling.size > left:
+                mosaic.add(column, scores[row, column])
+                mosaic.mark(column, np.ones((tiling.size, tiling.size), np.bool_))
+        probabilities, valid = mosaic.finished()
+        np.testing.assert_array_equal(probabilities, expected[:, :, left:right])
+        np.testing.assert_array_equal(valid, expected_valid[:, left:right])
+        mosaic.advance()

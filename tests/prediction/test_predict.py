@@ -411,7 +411,7 @@ def test_the_scene_is_never_overwritten(
     link = tmp_path / "link.tif"
     link.symlink_to(scene)
     for out in (scene, link, tmp_path / "." / scene.name):
-        with pytest.raises(OutputError, match="is the scene itself"):
+        with pytest.raises(OptionError, match="would replace its own input"):
             predict(
                 scene,
                 out,
@@ -429,7 +429,7 @@ def test_the_scene_is_never_overwritten(
 def test_outputs_that_cannot_be_are_refused(
     tmp_path: Path, make_scene: Any, make_bundle: Any, pointwise: Any, name: str, message: str
 ) -> None:
-    with pytest.raises(OutputError, match=message):
+    with pytest.raises((OptionError, OutputError), match=message):
         predict(make_scene(), tmp_path / name, bundle=make_bundle(), network=pointwise())
     assert left(tmp_path) == []
 
@@ -656,11 +656,6 @@ def test_a_device_that_is_not_there_is_refused(make_scene: Any, run: Run, out: P
     with pytest.raises(OptionError, match="cuda"):
         run(make_scene(), device="cuda")
     assert left(out.parent) == []
-
-
-def test_openvino_runs_no_network_passed_in(make_scene: Any, run: Run) -> None:
-    with pytest.raises(OptionError, match="use engine torch"):
-        run(make_scene(), engine="openvino")
 
 
 def test_every_refusal_is_one_sentence(make_scene: Any, run: Run) -> None:

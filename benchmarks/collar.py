@@ -1,0 +1,98 @@
+"""A scene that is 40 % nodata beside a full one, and what confidence and probabilities cost.
+
+Noise of 4096 x 4096 pixels, predicted with the embedded model: full; with a straight collar (the
+right 40 % are nodata); and with the collar of a picture that was turned by 21 degrees when it was
+orthorectified, at whose border windows are partly valid. Then the full one again with a confidence
+raster, and with one of probabilities. Runs take turns; each figure is the fastest of its runs, and
+ratios are of the whole time, start-up included.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.transform import from_origin
+
+from rsseg.prediction import PredictOptions, PredictResult, predict
+
+SIDE = 4096
+TURN = np.radians(20.9)
+"""A square turned so fills 60 % of its bounding box."""
+RUNS = 3
+
+
+def main() -> None:
+    """Print one row per scene, and one per output."""
+    masks = {"full": np.ones((SIDE, SIDE), np.bool_), "straight": straight(), "turned": turned()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind, valid in masks.items():
+            make_scene(folder / f"{kind}.tif", valid)
+        choices = {
+            "full": ("full", {}),
+            "straight collar": ("straight", {}),
+            "turned collar": ("turned", {}),
+            "full, --confidence": ("full", {"confidence": folder / "c.tif"}),
+            "full, --probabilities": ("full", {"probabilities": folder / "p.tif"}),
+        }
+        best: dict[str, PredictResult] = {}
+        for _ in range(RUNS):
+            for kind, (scene, more) in choices.items():
+                options = PredictOptions(overwrite=True, **more)
+                result = predict(folder / f"{scene}.tif", folder / "map.tif", options=options)
+                if kind not in best or result.seconds < best[kind].seconds:
+                    best[kind] = result
+    print(f"{'scene':<24} {'nodata':>6} {'s':>6} {'pipeline':>8} {'finish':>6} {'full / it':>9}")
+    for kind, result in best.items():
+        print(
+            f"{kind:<24} {result.nodata_pixels / SIDE**2:>6.1%} {result.seconds:>6.1f} "
+            f"{result.pipeline_seconds:>8.1f} {result.finish_seconds:>6.1f} "
+            f"{best['full'].seconds / result.seconds:>9.2f}"
+        )
+
+
+def straight() -> npt.NDArray[np.bool_]:
+    """Validity without the right 40 %."""
+    valid = np.ones((SIDE, SIDE), np.bool_)
+    valid[:, round(0.6 * SIDE) :] = False
+    return valid
+
+
+def turned() -> npt.NDArray[np.bool_]:
+    """Validity of a turned square."""
+    y, x = (axis - (SIDE - 1) / 2 for axis in np.ogrid[:SIDE, :SIDE])
+    half = SIDE / 2 / (np.cos(TURN) + np.sin(TURN))
+    along = np.abs(x * np.cos(TURN) + y * np.sin(TURN))
+    across = np.abs(y * np.cos(TURN) - x * np.sin(TURN))
+    return np.asarray((along <= half) & (across <= half))
+
+
+def make_scene(path: Path, valid: npt.NDArray[np.bool_]) -> None:
+    """Smooth noise, 3 bands of 8 bits, 0 where it is nodata."""
+    coarse = np.random.default_rng(0).integers(1, 256, (3, SIDE // 16, SIDE // 16), np.uint8)
+    pixels = coarse.repeat(16, axis=1).repeat(16, axis=2)
+    pixels[:, ~valid] = 0
+    profile = {
+        "driver": "GTiff",
+        "count": 3,
+        "width": SIDE,
+        "height": SIDE,
+        "dtype": "uint8",
+        "nodata": 0,
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "deflate",
+        "crs": "EPSG:32633",
+        "transform": from_origin(5e5, 5e6, 0.5, 0.5),
+    }
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(pixels)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Whether a scene is still the same: the files of its pixels, and what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote
+from urllib.request import Request, urlopen
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from rsseg.errors import SceneError
+from rsseg.geo.opening import open_raster, reading
+from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name
+
+_SECONDS = 30
+"""To wait for a server."""
+
+_SAMPLES = 3
+"""Windows along each axis that a digest looks at."""
+
+_SIDE = 64
+"""Pixels along a side of such a window."""
+
+
+def sources_of(scene: str) -> list[str]:
+    """What else a scene is made of: the sources of a VRT, also of VRTs in it; a mask beside it.
+
+    Raises:
+        SceneError: If the scene cannot be opened.
+    """
+    found: dict[str, None] = {}
+    waiting = [scene]
+    while waiting:
+        name = waiting.pop()
+        if is_remote(name) and not name.lower().endswith(".vrt"):
+            continue  # GDAL would ask for a hundred files that are not there
+        with open_raster(name) as dataset:
+            files = [path for path in dataset.files if path != name]
+            virtual = dataset.driver == "VRT"
+        for path in files:
+            if path not in found and (virtual or path.lower().endswith(".msk")):
+                found[path] = None
+                if path.lower().endswith(".vrt"):
+                    waiting.append(path)
+    return sorted(found)
+
+
+def state_at_server(name: str) -> list[int | str] | None:
+    """Size, ETag and time stamp of a file by its web server; None if it does not tell.
+
+    Asked for by a request of one byte: addresses that are signed for reading allow nothing else.
+
+    Raises:
+        SceneError: If the server cannot be reached, or fails each time.
+    """
+    address = gdal_name(name).partition("/vsicurl")[2]
+    told = re.search(r"url=([^&]+)", address) if address.startswith("?") else None
+    address = unquote(told.group(1)) if told else address.lstrip("/")
+    if not re.match(r"https?://[^@/]+(/|$)", address):
+        return None
+    request = Request(address, headers={"Range": "bytes=0-0"})
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        time.sleep(pause(attempt))
+        try:
+            with urlopen(request, timeout=_SECONDS) as answer:
+                length = answer.headers.get("Content-Length", "")
+                size = answer.headers.get("Content-Range", "").rpartition("/")[2] or length
+                known = [answer.headers.get(key) for key in ("ETag", "Last-Modified")]
+                return [int(size), *(text or "" for text in known)] if any(known) else None
+        except HTTPError as error:
+            error.close()
+            if error.code < 500 and error.code not in (408, 429):
+                return None  # GDAL may have a key that this request has not
+            reason = f" (HTTP {error.code})"
+        except (URLError, HTTPException, OSError, ValueError):
+            reason = ""
+    raise SceneError(
+        f"{public_name(name)} cannot be asked for{reason}, tried {ATTEMPTS} times",
+        remedy="its server or the connection fails, try again later",
+    )
+
+
+def pixel_digest(name: str) -> str:
+    """Hash of the grid and type of a raster, the sizes of its blocks, and a sample of its pixels.
+
+    Raises:
+        SceneError: If it cannot be opened or read.
+    """
+    digest = hashlib.sha256()
+    with open_raster(name) as dataset:
+        digest.update(repr((dataset.shape, dataset.dtypes, dataset.nodatavals)).encode())
+        digest.update(repr(tuple(dataset.transform)).encode())
+        try:
+            with reading(dataset):
+                for top in np.linspace(0, max(0, dataset.height - _SIDE), _SAMPLES, dtype=int):
+                    for left in np.linspace(0, max(0, dataset.width - _SIDE), _SAMPLES, dtype=int):
+                        rows, columns = dataset.block_shapes[0]
+                        block = f"BLOCK_SIZE_{left // columns}_{top // rows}"
+                        size = dataset.get_tag_item(block, "TIFF", bidx=1)
+                        digest.update(str(size).encode())
+                        side = min(_SIDE, dataset.width), min(_SIDE, dataset.height)
+                        window = Window(int(left), int(top), *side)
+                        digest.update(dataset.read(window=window).tobytes())
+        except RasterioError as error:
+            raise SceneError(
+                f"{public_name(name)} cannot be read", remedy="it is damaged, or its server fails"
+            ) from error
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""Small files beside many maps that tell which plan each of them is of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rsseg.errors import OutputError
+from rsseg.replacing import replacing
+
+FOLDER = ".rsseg"
+"""Where the records of a folder of maps lie."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished scene was made of.
+
+    Args:
+        plan: The plan's journal.
+        sizes: Bytes of each output by its kind: ``map``, ``confidence`` and so on.
+        result: The outcome in plain types.
+    """
+
+    plan: dict[str, Any]
+    sizes: dict[str, int]
+    result: dict[str, Any]
+
+    def of_plan(self, journal: Mapping[str, Any]) -> bool:
+        """Whether it is of a plan with this journal."""
+        return bool(self.plan == json.loads(json.dumps(journal)))
+
+    def holds(self, outputs: Mapping[str, Path]) -> bool:
+        """Whether these outputs are there as they were recorded."""
+        return all(self.sizes.get(kind, -1) == size for kind, size in sizes(outputs).items())
+
+    def changes(self, journal: Mapping[str, Any]) -> list[str]:
+        """Names of the entries in which another journal differs."""
+        other = json.loads(json.dumps(journal))
+        keys = self.plan.keys() | other.keys()
+        return sorted(key for key in keys if self.plan.get(key) != other.get(key))
+
+    def write(self, out: Path) -> None:
+        """Put it beside a map.
+
+        Raises:
+            OutputError: If that cannot be written.
+        """
+        path = _path(out)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with replacing(path) as unfinished:
+                unfinished.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read_record(out: Path) -> Record | None:
+    """The record of a map; None if there is none, or it cannot be understood."""
+    try:
+        data = json.loads(_path(out).read_text(encoding="utf-8"))
+        return Record(dict(data["plan"]), dict(data["sizes"]), dict(data["result"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def sizes(outputs: Mapping[str, Path]) -> dict[str, int]:
+    """Bytes of files by kind; -2 for one that is not there."""
+    return {kind: path.stat().st_size if path.is_file() else -2 for kind, path in outputs.items()}
+
+
+def _path(out: Path) -> Path:
+    return out.parent / FOLDER / f"{out.stem}.json"

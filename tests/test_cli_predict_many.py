@@ -1,0 +1,188 @@
+"""``rsseg predict`` of folders, lists, several files as one, and addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from click.testing import CliRunner, Result
+from rasterio.windows import Window
+
+from rsseg_cli.main import main
+
+FAST = ("--engine", "openvino", "--tile-size", "64")
+TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+Predict = Callable[..., Result]
+
+
+@pytest.fixture
+def predict() -> Predict:
+    """A function that runs ``rsseg predict`` with small windows on the CPU."""
+
+    def start(*arguments: object) -> Result:
+        return CliRunner().invoke(main, ["predict", *map(str, arguments), *FAST])
+
+    return start
+
+
+def tiles(scene: Path, side: int) -> list[Path]:
+    """The scene cut into files."""
+    made = []
+    with rasterio.open(scene) as dataset:
+        for row in range(0, dataset.height, side):
+            for column in range(0, dataset.width, side):
+                path = scene.with_name("tiles") / f"tile_{row:03}_{column:03}.tif"
+                path.parent.mkdir(exist_ok=True)
+                size = min(side, dataset.width - column), min(side, dataset.height - row)
+                place = dataset.transform @ Affine.translation(column, row)
+                shape = {"width": size[0], "height": size[1], "transform": place}
+                with rasterio.open(path, "w", **dataset.profile | shape) as target:
+                    target.write(dataset.read(window=Window(column, row, *size)))
+                made.append(path)
+    return made
+
+
+def pixels(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def test_a_list_and_files_give_the_same_maps(
+    make_scene: Any, predict: Predict, tmp_path: Path
+) -> None:
+    files = [make_scene(f"in/{n}.tif", 70, 90, seed=n) for n in range(2)]
+    (tmp_path / "in" / "scenes.txt").write_text("# two\n0.tif\n1.tif\n")
+    lists = {"a": files, "b": [tmp_path / "in/scenes.txt"]}
+    for name, sources in lists.items():
+        result = predict(*sources, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[-1].startswith(
+            f"{tmp_path / name}: 2 scenes, 2 done, 0 skipped, 0 failed, in "
+        )
+    for n in range(2):
+        maps = {(tmp_path / name / f"{n}.tif").read_bytes() for name in lists}
+        assert len(maps) == 1
+    assert predict(files[0], "--out", tmp_path / "a").stdout.splitlines()[0].endswith("done before")
+
+
+def test_the_summary_of_a_run_with_a_failure(
+    make_scene: Any, predict: Predict, tmp_path: Path
+) -> None:
+    make_scene("in/a.tif", 70, 90)
+    make_scene("in/b.tif", bands=2)
+    make_scene("in/c.tif", 20, 30)
+    result = predict(tmp_path / "in", "--out", tmp_path / "maps", "--json", "--quiet")
+    assert result.exit_code == 1
+    told = result.stderr.splitlines()
+    assert told[0].startswith(f"failed: {tmp_path}/in/b.tif: ")
+    assert "too few bands" in told[0]
+    assert told[1] == "Error: 1 of 3 scenes failed; the same command does them and no others"
+    data = json.loads(result.stdout)
+    assert [scene["state"] for scene in data["scenes"]] == ["done", "failed", "done"]
+    assert {"classes", "windows", "forward_seconds"} <= set(data["scenes"][0])
+    sums = data["totals"]
+    assert (sums["scenes"], sums["done"], sums["failed"]) == (3, 2, 1)
+    assert sum(sums["classes"].values()) + sums["nodata_pixels"] == 70 * 90 + 20 * 30
+    make_scene("in/b.tif")
+    again = predict(tmp_path / "in", "--out", tmp_path / "maps", "--json")
+    states = [scene["state"] for scene in json.loads(again.stdout)["scenes"]]
+    assert states == ["skipped", "done", "skipped"]
+    assert again.exit_code == 0
+
+
+@pytest.mark.slow
+def test_what_goes_beside_the_maps(make_scene: Any, predict: Predict, tmp_path: Path) -> None:
+    make_scene("in/a.tif")
+    beside = ("--confidence", tmp_path / "sure", "--polygons", tmp_path / "maps")
+    result = predict(tmp_path / "in", "--out", tmp_path / "maps", *beside)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "sure" / "a.tif").is_file()
+    assert (tmp_path / "maps" / "a.gpkg").is_file()
+    assert f"{tmp_path}/maps/a.gpkg: " in result.stdout
+
+
+def test_tiles_as_one_give_the_map_of_the_whole(
+    make_scene: Any, predict: Predict, tmp_path: Path
+) -> None:
+    valid = np.random.default_rng(0).random((100, 130)) > 0.1
+    whole = make_scene(valid=valid, validity="nodata")
+    assert predict(whole, "--out", tmp_path / "one.tif").exit_code == 0
+    folder = tiles(whole, 48)[0].parent
+    result = predict(folder, "--as-one", "--out", tmp_path / "many.tif")
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(pixels(tmp_path / "one.tif"), pixels(tmp_path / "many.tif"))
+    with rasterio.open(tmp_path / "many.tif") as ours, rasterio.open(whole) as scene:
+        assert (ours.transform, ours.crs) == (scene.transform, scene.crs)
+        assert ours.tags()["RSSEG_SCENE"] == "tile_000_000_and_8_more.vrt"
+
+
+def test_files_that_are_no_scene_together_are_refused(
+    make_scene: Any, predict: Predict, tmp_path: Path
+) -> None:
+    files = make_scene("a.tif"), make_scene("b.tif", crs="EPSG:32632")
+    result = predict(*files, "--as-one", "--out", tmp_path / "map.tif")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "b.tif cannot be one scene with the others" in result.stderr
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_a_dry_run_of_many(make_scene: Any, predict: Predict, tmp_path: Path) -> None:
+    for n in range(2):
+        make_scene(f"in/{n}.tif", 100, 100)
+    out = tmp_path / "maps"
+    data = json.loads(predict(tmp_path / "in", "--out", out, "--dry-run", "--json").stdout)
+    assert data["totals"]["windows"] == 8
+    assert [scene["windows"] for scene in data["scenes"]] == [4, 4]
+    text = predict(tmp_path / "in", "--out", out, "--dry-run").stdout
+    assert "2 scenes, 8 windows, at most" in text
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("sources", [("a.tif", "b.tif"), (".",), ("scenes.txt",)])
+def test_many_scenes_and_one_file_is_a_wrong_call(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = predict(*sources, "--out", "map.tif")
+    assert result.exit_code == 2
+    assert "several scenes need a folder as --out, or --as-one" in result.stderr
+
+
+def test_an_address(
+    make_scene: Any, predict: Predict, tmp_path: Path, makers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failures pass, a lasting one leaves parts to go on from, and no key is written anywhere."""
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "1")
+    near = make_scene("served/scene.tif", 900, 64, **TILED)
+    assert predict(near, "--out", tmp_path / "near.tif").exit_code == 0
+    out = tmp_path / "far.tif"
+    with makers("geo").serving(tmp_path / "served") as server:
+        address = f"{server.url}/scene.tif?signature=secret"
+        server.fail("cut", times=1, beyond=20_000)
+        result = predict(address, "--out", out, "--confidence", tmp_path / "sure.tif")
+        assert result.exit_code == 0, result.output
+        assert np.array_equal(pixels(out), pixels(tmp_path / "near.tif"))
+        server.fail(500, times=-1, beyond=20_000)
+        result = predict(address, "--out", tmp_path / "late.tif")
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert f"{server.url}/scene.tif cannot be read at rows " in result.stderr
+        server.fail(404, times=-1)
+        result = predict(address, "--out", tmp_path / "late.tif")
+        assert f"there is no file {server.url}/scene.tif, got HTTP 404" in result.stderr
+        server.fail(500, times=0)
+        many = predict(address, "--out", f"{tmp_path}/maps", address.replace("secret", "secret2"))
+        assert "named twice" not in many.stderr  # two addresses, one file: another refusal
+        assert many.exit_code == 1
+        (tmp_path / "list.txt").write_text(f"{address}\n")
+        assert predict(tmp_path / "list.txt", "--out", tmp_path / "maps").exit_code == 0
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name != "list.txt":
+            assert b"secret" not in path.read_bytes(), path
