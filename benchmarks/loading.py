@@ -1,7 +1,8 @@
 """Crops per second: WindowDataset, bare rasterio reads and torchgeo's RandomGeoSampler.
 
 Every contender reads the same random windows of image and label, in a process of its own. Files are
-made anew, larger than GDAL's cache, and have been read once before, so that they lie in memory.
+made anew, larger than GDAL's cache, and have been read once before, so that they lie in memory. An
+operation of torch takes one thread, as in the workers; more only disturb each other here.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def _measured(contender: str, folder: str, workers: int, count: int) -> float:
 def _rate(contender: str, folder: Path, workers: int, count: int, rounds: int) -> float:
     """Crops per second, from the first that arrives on."""
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     image, label = folder / "scene_image.tif", folder / "scene_label.tif"
     places = RandomWindows(SIZE, count + 16, seed=1).over([(SIDE, SIDE)])
     with rasterio.Env(GDAL_CACHEMAX=CACHE_MB << 20):

@@ -128,6 +128,48 @@ def folder(source: str, target: str, *, quiet: bool, as_json: bool, **options: A
     _run(prepare, source, target, quiet=quiet, as_json=as_json)
 
 
+@command.command()
+@click.argument("name")
+@click.argument("source")
+@click.argument("target")
+@click.option(
+    "--classes",
+    metavar="FILE.csv|a,b,c",
+    help="A table of classes, or their names by value in masks.  [default: what torchgeo lists]",
+)
+@click.option(
+    "--unlabelled", multiple=True, type=int, help="Value of masks that means no class; repeatable."
+)
+@click.option("--bands", default="", help="Names of the bands, such as nir,red,green.")
+@click.option("--dtype", help="Type of the pixels: uint8, uint16 or float32.  [default: what fits]")
+@helpers.output_options
+def torchgeo(
+    name: str,
+    source: str,
+    target: str,
+    classes: str | None,
+    unlabelled: tuple[int, ...],
+    bands: str,
+    dtype: str | None,
+    **output: bool,
+) -> None:
+    """Any dataset of torchgeo with images and masks, such as Vaihingen2D or LandCoverAI100.
+
+    NAME is its class in torchgeo.datasets, SOURCE its root folder; TARGET is made, with
+    catalogue.csv and classes.csv. Splits are torchgeo's. A dataset that has a command of its own
+    here is best prepared by that: it keeps places on the ground and checks colours.
+    """
+    from rsseg.loading.torchgeo_preparation import TorchgeoOptions, prepare_torchgeo
+
+    named = tuple(band.strip() for band in bands.split(",") if band.strip())
+    options = TorchgeoOptions(classes, unlabelled, named, dtype)
+
+    def prepare(source: str, target: str, **progress: Any) -> Prepared:
+        return prepare_torchgeo(name, source, target, options, **progress)
+
+    _run(prepare, source, target, **output)
+
+
 def _run(
     prepare: Callable[..., Prepared], source: str, target: str, *, quiet: bool, as_json: bool
 ) -> None:

@@ -71,8 +71,10 @@ def command(
         for name, share in wanted.items()
         if share and name not in rows
     )
-    helpers.note(empty, quiet=quiet)
-    helpers.report(text, {"out": out, "rows": rows}, quiet=quiet, as_json=as_json)
+    shared = splits.shared_ground(done)
+    helpers.note(empty + shared, quiet=quiet)
+    data = {"out": out, "rows": rows, "notes": [*empty, *shared]}
+    helpers.report(text, data, quiet=quiet, as_json=as_json)
 
 
 def _shares(text: str) -> dict[str, float]:

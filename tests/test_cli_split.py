@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from affine import Affine
 from click.testing import CliRunner, Result
 
 from rsseg.data import Catalogue, LabelledScene, read_catalogue, write_catalogue
@@ -21,7 +22,10 @@ def split(*arguments: object) -> Result:
 def table(tmp_path: Path, make_scene: Callable[..., Path]) -> Path:
     rows = []
     for number in range(5):
-        image, label = (make_scene(f"{number}{kind}.tif", bands=1) for kind in ("i", "l"))
+        place = Affine(0.5, 0, 400_000 + 1000 * number, 0, -0.5, 5_000_000)
+        image, label = (
+            make_scene(f"{number}{kind}.tif", bands=1, transform=place) for kind in ("i", "l")
+        )
         rows.append(LabelledScene(image, label, "all", f"town{number // 2}"))
     write_catalogue(tmp_path / "all.csv", Catalogue(tuple(rows)))
     return tmp_path / "all.csv"
@@ -44,6 +48,24 @@ def test_a_split_without_rows_is_noted(table: Path, tmp_path: Path) -> None:
     result = split(table, "--out", tmp_path / "s.csv", "--shares", "a=0.4,b=0.3,c=0.2,d=0.1")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "note: the split 'd' is empty: there are too few groups\n"
+
+
+def test_groups_that_overlap_on_the_ground_are_noted(
+    tmp_path: Path, make_scene: Callable[..., Path]
+) -> None:
+    rows = []
+    for number in range(2):
+        image, label = (make_scene(f"{number}{kind}.tif", bands=1) for kind in ("i", "l"))
+        rows.append(LabelledScene(image, label, "all", f"town{number}"))
+    write_catalogue(tmp_path / "all.csv", Catalogue(tuple(rows)))
+    shares = ("--shares", "a=0.5,b=0.5")
+    result = split(tmp_path / "all.csv", "--out", tmp_path / "s.csv", *shares)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: the splits 'a' and 'b' share ground: ")
+    said = json.loads(
+        split(tmp_path / "all.csv", "--out", tmp_path / "t.csv", *shares, "--json").stdout
+    )
+    assert result.stderr == f"note: {said['notes'][0]}\n"
 
 
 @pytest.mark.parametrize(

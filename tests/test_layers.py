@@ -21,12 +21,14 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("rsseg.errors",)),
     (0, ("rsseg.caching", "rsseg.cards", "rsseg.class_weights", "rsseg.lazy")),
     (0, ("rsseg.legend", "rsseg.locking", "rsseg.normalise", "rsseg.replacing")),
+    (0, ("rsseg.writable",)),
     (0, ("rsseg.catalog", "rsseg.metrics", "rsseg.affinity")),
     (1, ("rsseg.geo", "rsseg.bundle")),
     (1, ("rsseg.data",)),
     (1, ("rsseg.vectorise", "rsseg.evaluate", "rsseg.describe")),
     (2, ("rsseg.models", "rsseg.losses", "rsseg.loading")),
-    (3, ("rsseg.prediction", "rsseg.export", "rsseg.report", "rsseg.view")),
+    (3, ("rsseg.export",)),
+    (3, ("rsseg.prediction", "rsseg.report", "rsseg.view")),
     (4, ("rsseg.training",)),
     (5, ("rsseg_cli",)),
 )
@@ -46,15 +48,22 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "shapely": (*GROUND, "rsseg.loading.torchgeo_adapter"),
     "geopandas": (*GROUND, "rsseg.loading.torchgeo_adapter"),
     "pyogrio": GROUND,
+    "pyarrow": ("rsseg.vectorise.formats", "rsseg.vectorise.geoparquet"),
     "pyproj": GROUND,
     "matplotlib": ("rsseg.evaluate", "rsseg.training"),
-    "torch": (*NETWORKS, "rsseg.export", "rsseg.prediction.torch_engine"),
-    "torchvision": ("rsseg.loading", "rsseg.models.pretrained"),
-    "torchgeo": ("rsseg.loading.torchgeo_adapter",),
+    "torch": (
+        *NETWORKS,
+        "rsseg.export",
+        "rsseg.prediction.torch_engine",
+        "rsseg.prediction.torch_device",
+    ),
+    "torchvision": ("rsseg.models.pretrained",),
+    "torchgeo": ("rsseg.loading.torchgeo_adapter", "rsseg.loading.torchgeo_preparation"),
     "pandas": ("rsseg.loading.torchgeo_adapter",),
     "timm": ("rsseg.models",),
     "safetensors": ("rsseg.models",),
-    "openvino": ("rsseg.prediction.openvino_engine",),
+    "openvino": ("rsseg.prediction.openvino_engine", "rsseg.prediction.openvino_core"),
+    "nncf": ("rsseg.prediction.quantising",),
     "onnx": ("rsseg.export",),
     "lightning": ("rsseg.training",),
     "pydantic": ("rsseg.training",),
@@ -64,7 +73,10 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 }
 """Where each library may be imported: in these modules and all below them."""
 
-LAZY_HOMES: Mapping[str, tuple[str, ...]] = {"torch": ("rsseg.prediction.engine",)}
+LAZY_HOMES: Mapping[str, tuple[str, ...]] = {
+    "torch": ("rsseg.prediction.engine",),
+    "openvino": ("rsseg.prediction.quantising",),
+}
 """Where it may be imported inside functions as well."""
 
 
@@ -244,7 +256,7 @@ def test_loading_prediction_loads_no_engine() -> None:
     """Torch and OpenVINO come with their own engine modules, when one is made."""
     for name in SOURCES:
         if name.startswith("rsseg.prediction") and not name.endswith(
-            ("torch_engine", "openvino_engine")
+            ("torch_engine", "torch_device", "openvino_engine", "openvino_core")
         ):
             heavy = reached(name, FOUND, when=("load",)) & {"torch", "openvino", "rsseg.models"}
             assert not heavy, f"{name} reaches {heavy}"

@@ -1,6 +1,12 @@
+import os
+import re
+import subprocess
+import sys
+import time
+
 import pytest
 
-from rsseg.replacing import replacing
+from rsseg.replacing import DAY, replacing
 
 NAMES = ["map.tif", "map[1].tif", "a*b.tif", "Straße", ".hidden"]
 
@@ -49,3 +55,44 @@ def test_files_of_others_with_like_names_are_left_alone(tmp_path):
     with replacing(tmp_path / "map.tif") as unfinished:
         unfinished.write_text("x")
     assert other.read_text() == "mine"
+
+
+def test_two_may_write_one_file_at_once(tmp_path):
+    target = tmp_path / "map.tif"
+    with replacing(target) as one, replacing(target) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert target.read_text() == "one"  # the outer one ended last
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_goes_but_not_what_a_live_one_writes(tmp_path):
+    target = tmp_path / "map.tif"
+    script = (
+        "import os, sys; from rsseg.replacing import replacing\n"
+        "with replacing(sys.argv[1]) as file:\n"
+        "    file.write_text('half'); file.with_name(file.name + '.aux.xml').write_text('x')\n"
+        "    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, target], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(target) as mine:
+        mine.write_text("mine")
+        with replacing(target) as other:
+            other.write_text("other")
+        assert sorted(tmp_path.iterdir()) == [mine, target]
+
+
+def test_what_another_machine_left_goes_after_a_day(tmp_path):
+    target = tmp_path / "map.tif"
+    for age, left in ((2 * DAY, False), (60, True)):
+        with replacing(target) as unfinished:
+            name = unfinished.name
+            unfinished.write_text("x")
+        theirs = tmp_path / re.sub(r"[0-9a-f]{8}-", "00000000-", name)
+        theirs.write_text("half")
+        os.utime(theirs, times=(time.time() - age,) * 2)
+        with replacing(target) as unfinished:
+            unfinished.write_text("y")
+        assert theirs.exists() == left

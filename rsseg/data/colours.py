@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from rsseg.data.datasets.reading import counted
 from rsseg.errors import LegendError
 from rsseg.legend import NODATA, Colour
 
@@ -34,7 +35,7 @@ def decode_colours(
     if not known.all():
         row, column = np.argwhere(~known)[0]
         raise LegendError(
-            f"{name} has {np.count_nonzero(~known)} pixels of unknown colours",
+            f"{name} has {counted(int(np.count_nonzero(~known)))} of unknown colours",
             expected=", ".join(map(str, codes)),
             got=f"{tuple(int(v) for v in pixels[:, row, column])} at row {row}, column {column}",
         )

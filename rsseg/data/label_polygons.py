@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from affine import Affine
+from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import LabelledScene
@@ -17,9 +21,14 @@ from rsseg.geo.grid import Grid
 from rsseg.geo.tiling import inner_part
 from rsseg.legend import NODATA, Legend
 
+FILES = 8
+"""Vector files whose polygons are remembered, for all scenes of one CRS."""
+
 
 class LabelPolygons(Labels):
     """Polygons with a class, burnt window by window; where they overlap, the later one wins.
+
+    Of a file that several scenes or parts of scenes share, the last `FILES` are remembered.
 
     Args:
         scene: The row that names the file, its field, its areas and its background.
@@ -35,29 +44,26 @@ class LabelPolygons(Labels):
 
     def __init__(self, scene: LabelledScene, legend: Legend, grid: Grid) -> None:
         fields = (scene.field,) if scene.field else ("class", "class_id")
-        features = read_features(scene.label, grid, fields)
-        _require_polygons(scene.label, features)
-        polygons, codes = features.geometries, _indices(scene, features, legend)
-        outline = _outline(grid)
-        notes, self._areas = features.notes, None
+        layer = _layer(scene.label, grid, fields, legend)
+        outline, notes = grid.outline(), layer.notes
+        near = layer.near(outline)
+        polygons, codes = layer.polygons[near], layer.codes[near]
+        files = [(scene.label, near)]
         if scene.background is not None:  # below all polygons, those of code 255 too
             index = _index(scene.background, legend, f"the background of {scene.label}")
             polygons = np.array([outline, *polygons], dtype=object)
             codes = np.array([index, *codes], dtype=np.uint8)
         self._polygons = PolygonRaster(polygons, codes, grid)
-        files = [(scene.label, features)]
+        self._areas = None
         if scene.areas is not None:
-            areas = read_features(scene.areas, grid, ())
-            _require_polygons(scene.areas, areas)
-            inside = np.zeros(len(areas.geometries), np.uint8)
-            self._areas = PolygonRaster(areas.geometries, inside, grid)
+            areas = _layer(scene.areas, grid, (), legend)
+            near = areas.near(outline)
+            self._areas = PolygonRaster(areas.polygons[near], areas.codes[near], grid)
             notes += areas.notes
-            files.append((scene.areas, areas))
+            files.append((scene.areas, near))
         if scene.window is None:  # a part may well lie beside them all
             notes += tuple(
-                f"{path} has no polygon in {scene.image}"
-                for path, found in files
-                if not shapely.intersects(outline, found.geometries).any()
+                f"{path} has no polygon in {scene.image}" for path, found in files if not len(found)
             )
         super().__init__((grid.height, grid.width), notes)
 
@@ -71,9 +77,43 @@ class LabelPolygons(Labels):
         return np.pad(indices, part.pads, constant_values=NODATA)
 
 
-def _outline(grid: Grid) -> shapely.Polygon:
-    corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
-    return shapely.Polygon([grid.transform @ corner for corner in corners])
+@dataclass(frozen=True)
+class _Layer:
+    """Polygons of a whole file, the code of each, and what to know of the file."""
+
+    polygons: npt.NDArray[np.object_]
+    codes: npt.NDArray[np.uint8]
+    notes: tuple[str, ...]
+    tree: shapely.STRtree
+
+    def near(self, outline: shapely.Polygon) -> npt.NDArray[np.int64]:
+        """Numbers of the polygons that have a part of the outline, ascending."""
+        return np.sort(self.tree.query(outline, predicate="intersects"))
+
+
+def _layer(path: Path, grid: Grid, fields: tuple[str, ...], legend: Legend) -> _Layer:
+    """The polygons of a file in the CRS of a grid, with class indices, or 0 without fields."""
+    try:
+        stats = path.stat()
+        stamp = stats.st_size, stats.st_mtime_ns
+    except OSError:  # reading it says what is wrong
+        stamp = 0, 0
+    return _read(path.absolute(), path, stamp, grid.crs, fields, legend)
+
+
+@lru_cache(maxsize=FILES)
+def _read(
+    place: Path, path: Path, stamp: tuple[int, int], crs: CRS | None, fields: tuple[str, ...],
+    legend: Legend,
+) -> _Layer:  # fmt: skip
+    features = read_features(path, Grid(1, 1, Affine.identity(), crs), fields)
+    _require_polygons(path, features)
+    if fields:
+        codes = _indices(path, features, legend)
+    else:
+        codes = np.zeros(len(features.geometries), np.uint8)
+    tree = shapely.STRtree(features.geometries)
+    return _Layer(features.geometries, codes, features.notes, tree)
 
 
 def _require_polygons(path: Path, features: Features) -> None:
@@ -82,10 +122,10 @@ def _require_polygons(path: Path, features: Features) -> None:
         raise SceneError(f"{path} holds other geometries than polygons", expected="polygons")
 
 
-def _indices(scene: LabelledScene, features: Features, legend: Legend) -> npt.NDArray[np.uint8]:
+def _indices(path: Path, features: Features, legend: Legend) -> npt.NDArray[np.uint8]:
     """Class index by polygon, from names or codes."""
     values, place = np.unique(features.values.astype(str), return_inverse=True)
-    said = f"the field '{features.field}' of {scene.label}"
+    said = f"the field '{features.field}' of {path}"
     found = [_index(value, legend, said) for value in values.tolist()]
     return np.array(found, np.uint8)[place] if found else np.empty(0, np.uint8)
 

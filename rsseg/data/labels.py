@@ -86,6 +86,7 @@ class LabelRaster(Labels):
         super().__init__((int(part.height), int(part.width)))
         self._corner = self._own(part)
         self._indices, self._count = legend.indices, len(legend)
+        self._codes = [f"{each.code} {each.name}" for each in legend]
         self._plain = legend.codes.tolist() == list(range(len(legend)))
         # overviews may hold codes mixed from neighbours, as those of the COG driver do; a VRT hides
         # those of its sources
@@ -148,7 +149,7 @@ class LabelRaster(Labels):
         if unknown.any():
             raise LegendError(
                 f"{self.path} holds the code {codes[unknown][0]}",
-                expected=f"{np.flatnonzero(self._indices != NODATA).tolist()} or {NODATA}",
+                expected=f"{', '.join(self._codes)}, or {NODATA} for unlabelled",
             )
         return indices
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-import pyproj
 import shapely
+from affine import Affine
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import LabelledScene
@@ -34,21 +33,33 @@ def neighbour_groups(
     Returns:
         By row the number of the first row of its group.
     """
-    frames = [
-        "" if grid.georeferenced else os.path.realpath(row.image)
-        for row, grid in zip(rows, grids, strict=True)
-    ]
     groups = list(range(len(rows)))
-    for frame in set(frames):
-        here = [number for number, each in enumerate(frames) if each == frame]
+    for one, other in neighbours(rows, grids, gap):
+        if sources[one] != sources[other]:
+            first, second = sorted((_first(groups, one), _first(groups, other)))
+            groups[second] = first
+    return [_first(groups, number) for number in range(len(rows))]
+
+
+def neighbours(
+    rows: Sequence[LabelledScene], grids: Sequence[Grid], gap: int
+) -> Iterator[tuple[int, int]]:
+    """Numbers of any two rows nearer than the gap, both ways round, and of each and itself.
+
+    Args:
+        rows: As of `neighbour_groups`.
+        grids: As of `neighbour_groups`.
+        gap: As of `neighbour_groups`; with 0 only rows that share ground count.
+    """
+    frames: dict[str, list[int]] = {}
+    for number, (row, grid) in enumerate(zip(rows, grids, strict=True)):
+        frame = "" if grid.georeferenced else os.path.realpath(row.image)
+        frames.setdefault(frame, []).append(number)
+    for here in frames.values():
         plain = [_outline(rows[n], grids[n], 0) for n in here]
         grown = [_outline(rows[n], grids[n], gap - _SLACK) for n in here]
-        for pair in shapely.STRtree(plain).query(grown, predicate="intersects").T.tolist():
-            one, other = (here[place] for place in pair)
-            if sources[one] != sources[other]:
-                first, second = sorted((_first(groups, one), _first(groups, other)))
-                groups[second] = first
-    return [_first(groups, number) for number in range(len(rows))]
+        for one, other in shapely.STRtree(plain).query(grown, predicate="intersects").T.tolist():
+            yield here[one], here[other]
 
 
 def _first(groups: list[int], number: int) -> int:
@@ -61,18 +72,8 @@ def _first(groups: list[int], number: int) -> int:
 
 def _outline(row: LabelledScene, grid: Grid, margin: float) -> shapely.Polygon:
     """The outline of a row, so many pixels larger: in longitude and latitude, or in pixels."""
-    box = shapely.box(-margin, -margin, grid.width + margin, grid.height + margin)
-    if not grid.georeferenced or grid.crs is None:
-        window = row.window or Window(0, 0, grid.width, grid.height)
-        return shapely.transform(box, lambda xy: xy + (window.col_off, window.row_off))
-    box = shapely.segmentize(box, max(grid.width, grid.height) / 8)
-    way = pyproj.Transformer.from_crs(grid.crs.to_wkt(), "EPSG:4326", always_xy=True)
-    here = grid.transform
-
-    def placed(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        columns, rows = xy.T
-        x = here.a * columns + here.b * rows + here.c
-        y = here.d * columns + here.e * rows + here.f
-        return np.column_stack(way.transform(x, y))
-
-    return shapely.transform(box, placed)
+    if grid.georeferenced:
+        return grid.outline(margin, crs="EPSG:4326")
+    window = row.window or Window(0, 0, grid.width, grid.height)
+    place = Affine.translation(window.col_off, window.row_off)
+    return replace(grid, transform=place).outline(margin)

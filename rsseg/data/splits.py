@@ -12,7 +12,7 @@ from pathlib import Path
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.neighbours import neighbour_groups
+from rsseg.data.neighbours import neighbour_groups, neighbours
 from rsseg.errors import OptionError
 from rsseg.geo.tiling import Tiling, shifted
 
@@ -20,7 +20,8 @@ from rsseg.geo.tiling import Tiling, shifted
 def by_group(catalogue: Catalogue, shares: Mapping[str, float], seed: int = 0) -> Catalogue:
     """Whole groups to each split: no pixel of a tile, town or flight is in two of them.
 
-    Rows without a group are a group each.
+    Rows without a group are a group each. Groups that overlap on the ground are not brought
+    together; `shared_ground` finds them.
 
     Args:
         catalogue: Labelled scenes; the splits they have are replaced.
@@ -109,6 +110,28 @@ def random_crops(
     return _assigned(rows, shares, seed)
 
 
+def shared_ground(catalogue: Catalogue) -> tuple[str, ...]:
+    """Any two splits that share ground, a sentence each: what is tested there was trained on.
+
+    Rows with a place are compared on the ground, whatever their CRS; those without only with parts
+    of the same image.
+
+    Raises:
+        SceneError: If a scene cannot be opened.
+    """
+    rows = catalogue.scenes
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for one, other in neighbours(rows, [row.footprint() for row in rows], 0):
+        splits = rows[one].split, rows[other].split
+        if splits[0] < splits[1]:
+            found.setdefault(splits, []).append((one, other))
+    return tuple(
+        f"the splits '{first}' and '{second}' share ground: "
+        f"{_described(pairs, rows)}; give what overlaps one group, or split by blocks"
+        for (first, second), pairs in sorted(found.items())
+    )
+
+
 def assign_splits(
     groups: Iterable[str] | Mapping[str, int], shares: Mapping[str, float], seed: int = 0
 ) -> dict[str, str]:
@@ -141,6 +164,16 @@ def assign_splits(
         lacking[split] -= sizes[group]
     _fill_empty(splits, list(lacking), sizes)
     return splits
+
+
+def _described(pairs: Sequence[tuple[int, int]], rows: Sequence[LabelledScene]) -> str:
+    """How many pairs of rows overlap, and the first of them."""
+    one, other = (rows[number] for number in min(pairs))
+    if one.image == other.image:
+        example = f"parts of {one.image}"
+    else:
+        example = f"{one.image} and {other.image}"
+    return f"{example} overlap" + (f", and {len(pairs) - 1:,} more" if len(pairs) > 1 else "")
 
 
 def _names(rows: Iterable[LabelledScene]) -> dict[Path, str]:

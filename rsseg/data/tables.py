@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyogrio.raw
-import pyproj
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.errors import CatalogueError, OptionError, OutputError
+from rsseg.errors import CatalogueError, OutputError
 from rsseg.replacing import replacing
+from rsseg.writable import require_writable
 
 COLUMNS = ("image", "label", "split", "group")
 OPTIONAL = ("field", "areas", "background", "window")
@@ -40,7 +40,11 @@ def read_catalogue(path: str | Path) -> Catalogue:
     if not path.is_file():
         raise CatalogueError(f"there is no catalogue {path}")
     rows = _geopackage(path) if path.suffix.lower() == ".gpkg" else _csv(path)
-    return Catalogue(tuple(_scene(path, where, row) for where, row in rows))
+    scenes = tuple(_scene(path, where, row) for where, row in rows)
+    try:
+        return Catalogue(scenes)
+    except CatalogueError as error:
+        raise CatalogueError(f"{path}: {error}") from error
 
 
 def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
@@ -74,17 +78,9 @@ def require_output(out: str | Path, source: str | Path, *, overwrite: bool = Fal
 
     Raises:
         OptionError: If it would replace the catalogue it is made from, or is no CSV or GeoPackage.
-        OutputError: If it is there already, or its folder is not.
+        OutputError: If it is there already, or its folder is not there or takes no file.
     """
-    out = Path(out)
-    if out.suffix.lower() not in (".csv", ".gpkg"):
-        raise OptionError(f"{out} cannot be written", expected="a name ending in .csv or .gpkg")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}", remedy="make it first")
-    if out.exists() and out.samefile(source):
-        raise OptionError(f"{out} would replace its own input", remedy="choose another name")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is already there", remedy="add --overwrite to replace it")
+    require_writable(out, (".csv", ".gpkg"), inputs=(source,), overwrite=overwrite)
 
 
 def _csv(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
@@ -213,12 +209,4 @@ def _write_geopackage(
 def _footprint(scene: LabelledScene) -> shapely.Polygon | None:
     """The outline of a scene in longitude and latitude; None if it has no place."""
     grid = scene.footprint()
-    if not grid.georeferenced or grid.crs is None:
-        return None
-    corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
-    outline = shapely.segmentize(
-        shapely.Polygon([grid.transform @ corner for corner in corners]),
-        abs(grid.transform.a) * max(grid.width, grid.height) / 8,
-    )
-    way = pyproj.Transformer.from_crs(grid.crs.to_wkt(), "EPSG:4326", always_xy=True)
-    return shapely.transform(outline, way.transform, interleaved=False)
+    return grid.outline(crs="EPSG:4326") if grid.georeferenced else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from rsseg.errors import OptionError
@@ -104,9 +104,9 @@ class Augmentation:
 class Augmenter:
     """Changes pixels ``(B, s, s)`` and labels ``(s, s)`` together, at random.
 
-    Labels may have larger pixels than the image. It draws from torch's global generator, on the
-    processor wherever the sample lies, so that a seed means the same change on every device. Pixels
-    are finite numbers of any type.
+    Labels may have larger pixels than the image. Random numbers are drawn on the processor wherever
+    the sample lies, so that a seed means the same change on every device. Pixels are finite numbers
+    of any type.
 
     Args:
         options: How strong the changes are.
@@ -145,27 +145,37 @@ class Augmenter:
         self._chosen = [list(classes).index(name) for name in options.only_classes]
         self._tones = Tones(options, bands, scale)
 
-    def __call__(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, image: Tensor, label: Tensor, generator: Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """A changed image and its label, 255 where a rotation left corners undefined.
+
+        Args:
+            image: Pixels ``(B, s, s)``.
+            label: Class indices.
+            generator: Source of all random numbers, on the processor; torch's global one if None.
 
         Raises:
             OptionError: If the image has another number of bands.
         """
         if self._chosen and not _holds(label, self._chosen):
             return image, label
-        image, label = self._moved(image, label)
-        return self._tones(image), label
+        image, label = self._moved(image, label, generator)
+        return self._tones(image, generator), label
 
-    def _moved(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    def _moved(
+        self, image: Tensor, label: Tensor, source: Generator | None
+    ) -> tuple[Tensor, Tensor]:
         options = self._options
         for share, axis in ((options.horizontal_flip, -1), (options.vertical_flip, -2)):
-            if happens(share):
+            if happens(share, source):
                 image, label = image.flip(axis), label.flip(axis)
-        if options.rotation and happens(options.rotation_share):
-            angle = torch.empty(1).uniform_(-options.rotation, options.rotation).item()
+        if options.rotation and happens(options.rotation_share, source):
+            drawn = torch.empty(1).uniform_(-options.rotation, options.rotation, generator=source)
+            angle = drawn.item()
             image, label = rotate(image, label, angle, self._fill)
         if options.quarter_turns:
-            turns = int(torch.randint(4, ()))
+            turns = int(torch.randint(4, (), generator=source))
             image, label = (torch.rot90(side, turns, (-2, -1)) for side in (image, label))
         return image, label
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
@@ -19,8 +19,11 @@ from rsseg.errors import OptionError, SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA, Legend
+from rsseg.loading.open_files import OpenFiles
 
-Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Transform = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
+"""Changes image and label together. It takes its random numbers from the generator alone, as other
+threads draw from torch's global one at the same time."""
 LabelTransform = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]
 
 
@@ -43,7 +46,8 @@ class WindowDataset(Dataset[Sample]):
 
     A sample depends on the sampler's seed and on its number alone, so the number of workers changes
     nothing. Numbers beyond the length are those of later epochs; `Epochs` gives them in turn.
-    Files are opened once in each process, polygons are read once for all.
+    Several threads may take samples at once. Files stay open, see `OpenFiles`; polygons are read
+    once for all.
 
     Args:
         catalogue: Labelled scenes; their CRS, sizes, resolutions and orders of bands may differ.
@@ -56,7 +60,7 @@ class WindowDataset(Dataset[Sample]):
         transform: Augmentation of image and label together.
         seed: Seed of the transform's random numbers.
         label_transform: What else a loss takes from the final label ``(size, size)``, worked out
-            in the loader's workers, see `rsseg.losses.NPALoss.label_transform`.
+            where the sample is read, see `rsseg.losses.NPALoss.label_transform`.
         label_stride: Pixels of a scene along a side of a pixel of its label raster; samples of
             labels are so much smaller.
 
@@ -97,7 +101,7 @@ class WindowDataset(Dataset[Sample]):
             for number, (row, grid) in enumerate(zip(catalogue, grids, strict=True))
             if row.polygons
         }
-        self._open: dict[tuple[int, int], tuple[Scene, Labels]] = {}
+        self._files = OpenFiles(self._opened)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,18 +125,17 @@ class WindowDataset(Dataset[Sample]):
         """
         number = number if number >= 0 else number + len(self)
         index, window = self.places[number]
-        scene, labels = self._files(index)
         size = self.sampler.size
-        pixels, valid = scene.read(window, (size, size), self.fill)
         side = size // self._stride
-        indices = labels.read(window, (side, side))
+        with self._files.lent(index) as files:
+            pixels, valid = files.scene.read(window, (size, size), self.fill)
+            indices = files.labels.read(window, (side, side))
         indices[~valid[:: self._stride, :: self._stride]] = NODATA
         image = torch.from_numpy(pixels)
         label = torch.from_numpy(indices)
         if self.transform is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(hash((self.seed, number)))
-                image, label = self.transform(image, label)
+            generator = Generator().manual_seed(hash((self.seed, number)))
+            image, label = self.transform(image, label, generator)
         sample: Sample = {"image": image, "label": label, "number": number}
         if self.label_transform is not None:
             sample["affinity"] = torch.from_numpy(self.label_transform(label.numpy()))
@@ -146,21 +149,31 @@ class WindowDataset(Dataset[Sample]):
         return f"{self.catalogue.scenes[index].image} at {place}, {size}"
 
     def __getstate__(self) -> dict[str, object]:
-        """Open files do not travel to workers."""
-        return {**self.__dict__, "_open": {}}
+        """Open files do not travel to other processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_files"}
 
-    def _files(self, index: int) -> tuple[Scene, Labels]:
-        # a forked worker inherits open files whose position it would share with its parent
-        key = os.getpid(), index
-        if key not in self._open:
-            row = self.catalogue.scenes[index]
-            labels = self._polygons.get(index)
-            if labels is None:
-                labels = LabelRaster(
-                    row.label, self.legend, row.window, self._stride, scattered=True
-                )
-            self._open[key] = Scene(row.image, self.bands, row.window, scattered=True), labels
-        return self._open[key]
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._files = OpenFiles(self._opened)
+
+    def _opened(self, index: int) -> _Files:
+        row = self.catalogue.scenes[index]
+        labels = self._polygons.get(index)
+        if labels is None:
+            labels = LabelRaster(row.label, self.legend, row.window, self._stride, scattered=True)
+        return _Files(Scene(row.image, self.bands, row.window, scattered=True), labels)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """An open scene and its labels."""
+
+    scene: Scene
+    labels: Labels
+
+    def close(self) -> None:
+        self.scene.close()
+        self.labels.close()
 
 
 def _zoom(row: LabelledScene, grid: Grid, gsd: float | None) -> float:

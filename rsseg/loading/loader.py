@@ -1,23 +1,34 @@
-"""Batches of samples, the same whatever the number of workers."""
+"""Batches of samples, the same whatever the number of workers.
+
+Workers are threads. Reading, decoding, augmenting and copying all leave Python's lock, and what a
+thread has read is there for the training without a way from process to process, which costs more
+than reading it: `benchmarks/loading.py` compares both.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from rsseg.errors import OptionError, RssegError
-from rsseg.geo.opening import hold_gdal_cache
+from rsseg.errors import OptionError
 from rsseg.loading.dataset import Sample
 
-CACHE = 64 << 20
-"""Bytes of GDAL's block cache in each worker; its own default is a twentieth of the memory each."""
+AHEAD = 2
+"""Batches that each worker reads before they are wanted."""
 
 
 class Samples(Protocol):
-    """Samples by number, such as a `WindowDataset`; numbers beyond the length are later epochs'."""
+    """Samples by number, such as a `WindowDataset`; numbers beyond the length are later epochs'.
+
+    Several threads may take samples at once.
+    """
 
     def __len__(self) -> int: ...
 
@@ -68,66 +79,68 @@ def batches(
     Args:
         dataset: Samples of one shape and type by number, beyond the length too.
         batch_size: Samples in a batch; the last one of an epoch may have fewer.
-        workers: Processes that read; 0 reads in this one.
+        workers: Threads that read ahead; with 0 a batch is read when it is wanted.
         first: Number of the first sample of this process, to go on with a run.
         shard: Index of this process and number of processes that share the epochs.
     """
-    return _Loader(
-        _Told(dataset),
-        batch_size,
-        sampler=Epochs(len(dataset), first * shard[1], shard),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_begin if workers else None,
-        collate_fn=_collated,
-    )
-
-
-class _Told(Dataset[Any]):
-    """A dataset that gives its errors in place of samples.
-
-    A worker that raises sends its whole traceback as the message, which no one can read.
-    """
-
-    def __init__(self, dataset: Samples) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, number: int) -> Sample | RssegError:
-        try:
-            return self.dataset[number]
-        except RssegError as error:
-            return error
+    sampler = Epochs(len(dataset), first * shard[1], shard)
+    return _Loader(dataset, batch_size, sampler, workers)
 
 
 class _Loader(DataLoader[Any]):
-    """Raises the errors that it gets in place of batches."""
+    """A DataLoader, as trainers know it, whose workers are threads."""
+
+    def __init__(self, dataset: Samples, size: int, sampler: Epochs, workers: int) -> None:
+        numbered: Dataset[Any] = dataset  # type: ignore[assignment]  # it asks for no more
+        super().__init__(numbered, size, sampler=sampler)
+        self._samples, self._workers = dataset, workers
+        self._numbers = BatchSampler(sampler, size, drop_last=False)
+        self._pinned = torch.cuda.is_available()  # for copies to the device while it computes
 
     def __iter__(self) -> Any:
-        return _raising(super().__iter__())  # workers begin now, not with the first batch
+        numbers = iter(self._numbers)
+        if not self._workers:
+            return map(self._batch, numbers)
+        pool = ThreadPoolExecutor(self._workers, "rsseg-loading", initializer=_begin)
+        wanted = (pool.submit(self._batch, batch) for batch in numbers)
+        # the first are read now, not when the first batch is wanted
+        coming = deque(islice(wanted, AHEAD * self._workers))
+        return _in_turn(pool, coming, wanted)
+
+    def _batch(self, numbers: list[int]) -> dict[str, Any]:
+        """Samples together; their numbers stay a list."""
+        samples: list[Any] = [self._samples[number] for number in numbers]
+        batch: dict[str, Any] = {"number": [sample["number"] for sample in samples]}
+        for name in samples[0]:
+            if name != "number":
+                batch[name] = self._stacked([sample[name] for sample in samples])
+        return batch
+
+    def _stacked(self, tensors: list[Tensor]) -> Tensor:
+        """Tensors as one with a first axis more; a single one is not copied for that."""
+        if len(tensors) == 1:
+            alone = tensors[0][None]
+            return alone.pin_memory() if self._pinned else alone
+        shape = len(tensors), *tensors[0].shape
+        together = torch.empty(shape, dtype=tensors[0].dtype, pin_memory=self._pinned)
+        return torch.stack(tensors, out=together)
 
 
-def _raising(coming: Iterator[Any]) -> Iterator[Any]:
-    for batch in coming:
-        if isinstance(batch, RssegError):
-            raise batch
-        yield batch
+def _in_turn(
+    pool: ThreadPoolExecutor,
+    coming: deque[Future[dict[str, Any]]],
+    wanted: Iterator[Future[dict[str, Any]]],
+) -> Iterator[dict[str, Any]]:
+    """What the pool makes, in the order asked for; as many more are asked for as are taken."""
+    try:
+        while coming:
+            batch = coming.popleft().result()
+            coming.extend(islice(wanted, 1))
+            yield batch
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _collated(samples: list[Sample | RssegError]) -> dict[str, Any] | RssegError:
-    """A batch; its numbers stay a list, as each tensor costs a shared file on its way."""
-    tensors, numbers = [], []
-    for sample in samples:
-        if isinstance(sample, RssegError):
-            return sample
-        tensors.append({k: v for k, v in sample.items() if k != "number"})
-        numbers.append(sample["number"])
-    return {**default_collate(tensors), "number": numbers}
-
-
-def _begin(worker: int) -> None:
-    """Set up a worker for its whole life."""
-    hold_gdal_cache(CACHE)
+def _begin() -> None:
+    """Set up a worker for its whole life: the parallel parts of one operation are for others."""
+    torch.set_num_threads(1)

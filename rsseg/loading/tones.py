@@ -13,9 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from rsseg.errors import OptionError
 from rsseg.loading.adjustments import (
@@ -38,7 +37,7 @@ _SMOOTHEST = 0.1  # sigma in pixels that blurs nothing
 
 
 class Tones:
-    """Changes of values, not of places, drawn from torch's global generator.
+    """Changes of values, not of places, at random.
 
     Args:
         options: How strong the changes are.
@@ -69,16 +68,18 @@ class Tones:
             )
         self._options, self._bands, self._scale = options, tuple(bands), scale
         self._rgb = [names.index(c) for c in COLOURS] if set(COLOURS) <= set(names) else []
-        strengths = (options.brightness, options.contrast, options.saturation, options.hue)
-        self._jitter = v2.ColorJitter(*strengths) if any(strengths) else None
 
-    def __call__(self, image: Tensor) -> Tensor:
+    def __call__(self, image: Tensor, generator: Generator | None = None) -> Tensor:
         """A changed image ``(B, h, w)`` of the same type; the very image if nothing was drawn.
+
+        Args:
+            image: Pixels of any type.
+            generator: Source of all random numbers; torch's global one if None.
 
         Raises:
             OptionError: If it has another number of bands.
         """
-        steps = list(self._steps(image))
+        steps = list(self._steps(image, generator))
         if not steps:
             return image
         if len(image) != len(self._bands):
@@ -117,48 +118,60 @@ class Tones:
         white = white * excess
         return values.div_(white), white
 
-    def _steps(self, image: Tensor) -> Iterator[Step]:
+    def _steps(self, image: Tensor, source: Generator | None) -> Iterator[Step]:
         """What happens to this sample, drawn in a fixed order, on the processor."""
         options, rgb = self._options, self._rgb
-        if happens(options.tone_share):
+        if happens(options.tone_share, source):
             if options.gamma > 1:
-                exponent = options.gamma ** float(torch.rand(()) * 2 - 1)
+                exponent = options.gamma ** _between(-1, 1, source)
                 signed = image.dtype.is_signed
                 yield lambda values: tone_curve(values, exponent, signed=signed)
             if options.channel_gain:
-                gains = 1 + options.channel_gain * (torch.rand(len(image), 1, 1) * 2 - 1)
+                gains = torch.rand(len(image), 1, 1, generator=source) * 2 - 1
+                gains = 1 + options.channel_gain * gains
                 yield lambda values: values.mul_(gains.to(values))
-            if self._jitter is not None:
-                yield from self._jittering()
-        if happens(options.grey):
+            yield from self._jittering(source)
+        if happens(options.grey, source):
             yield lambda values: _on(rgb, saturate, values, 0.0)
-        if options.blur and happens(options.blur_share):
-            sigma = torch.empty(1).uniform_(min(_SMOOTHEST, options.blur), options.blur).item()
+        if options.blur and happens(options.blur_share, source):
+            sigma = _between(min(_SMOOTHEST, options.blur), options.blur, source)
             yield lambda values: gaussian_blur(values, options.blur_kernel // 2, sigma)
-        if options.texture and happens(options.texture_share):
-            noise = _noise(image.shape[-2], image.shape[-1])
-            noise *= options.texture * float(torch.rand(()))
+        if options.texture and happens(options.texture_share, source):
+            noise = _noise(image.shape[-2], image.shape[-1], source)
+            noise *= options.texture * _between(0, 1, source)
             yield lambda values: values.add_(noise.to(values))
 
-    def _jittering(self) -> Iterator[Step]:
+    def _jittering(self, source: Generator | None) -> Iterator[Step]:
         """Brightness, contrast, saturation and hue, in random order, as torchvision draws them."""
-        assert self._jitter is not None
-        drawn, rgb = self._jitter.make_params([]), self._rgb
-        changes: tuple[tuple[str, Callable[[Tensor, float], Tensor]], ...] = (
-            ("brightness_factor", Tensor.mul_),
-            ("contrast_factor", partial(contrast, rgb=rgb)),
-            ("saturation_factor", partial(_on, rgb, saturate)),
-            ("hue_factor", partial(_on, rgb, shift_hue)),
+        options, rgb = self._options, self._rgb
+        changes: tuple[tuple[float, float, Callable[[Tensor, float], Tensor]], ...] = (
+            (options.brightness, 1, Tensor.mul_),
+            (options.contrast, 1, partial(contrast, rgb=rgb)),
+            (options.saturation, 1, partial(_on, rgb, saturate)),
+            (options.hue, 0, partial(_on, rgb, shift_hue)),
         )
-        for number in drawn["fn_idx"].tolist():
-            name, change = changes[number]
-            if drawn[name] is not None:
-                yield partial(_with, change, drawn[name])
+        if not any(strength for strength, _, _ in changes):
+            return
+        order = torch.randperm(4, generator=source).tolist()
+        amounts = [
+            _between(max(middle - strength, 0) if middle else -strength, middle + strength, source)
+            if strength
+            else None
+            for strength, middle, _ in changes
+        ]
+        for number in order:
+            amount = amounts[number]
+            if amount is not None:
+                yield partial(_with, changes[number][2], amount)
 
 
-def happens(share: float) -> bool:
+def happens(share: float, generator: Generator | None = None) -> bool:
     """True for this share of the calls; only a share between 0 and 1 draws a number."""
-    return share >= 1 or (share > 0 and bool(torch.rand(1) < share))
+    return share >= 1 or (share > 0 and bool(torch.rand(1, generator=generator) < share))
+
+
+def _between(low: float, high: float, source: Generator | None) -> float:
+    return torch.empty(1).uniform_(low, high, generator=source).item()
 
 
 def _on(
@@ -175,11 +188,11 @@ def _with(change: Callable[[Tensor, float], Tensor], amount: float, values: Tens
     return change(values, amount)
 
 
-def _noise(height: int, width: int) -> Tensor:
+def _noise(height: int, width: int, source: Generator | None) -> Tensor:
     """Noise of variance 1 in grains of 1, 2 or 4 pixels, heavy-tailed half of the time."""
-    grain = 2 ** int(torch.randint(3, ()))
-    noise = torch.randn(1, 1, -(-height // grain), -(-width // grain))
-    if torch.rand(()) < 0.5:
+    grain = 2 ** int(torch.randint(3, (), generator=source))
+    noise = torch.randn(1, 1, -(-height // grain), -(-width // grain), generator=source)
+    if torch.rand((), generator=source) < 0.5:
         noise = noise**3 / 15**0.5  # variance 1 again: a few strong speckles
     if grain > 1:
         noise = functional.interpolate(noise, scale_factor=grain, mode="bilinear")

@@ -19,7 +19,7 @@ import pandas as pd
 import shapely
 import torch
 from rasterio.windows import Window
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 from torchgeo.datasets import GeoDataset, NonGeoDataset
@@ -71,7 +71,7 @@ class CatalogueDataset(GeoDataset):
         self.index = geopandas.GeoDataFrame(
             {"filepath": names},
             index=pd.IntervalIndex([every] * len(catalogue), name="datetime"),
-            geometry=[_outline(grid) for grid in self._grids],
+            geometry=[grid.outline() for grid in self._grids],
             crs=first.crs,
         )
         self._open: dict[tuple[int, int], tuple[Scene, Labels]] = {}
@@ -178,9 +178,8 @@ class TorchgeoSamples(Dataset[Sample]):
         rows, columns = slice(top, top + self._size), slice(left, left + self._size)
         image, label = image[:, rows, columns].clone(), self._label(mask[rows, columns], picture)
         if self._transform is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(hash((self._seed, number)))
-                image, label = self._transform(image, label)
+            source = Generator().manual_seed(hash((self._seed, number)))
+            image, label = self._transform(image, label, source)
         return {"image": image, "label": label, "number": number}
 
     def _pair(self, picture: int) -> tuple[Tensor, Tensor]:
@@ -240,9 +239,3 @@ def _require_alike(grids: Sequence[Grid], names: Sequence[str]) -> None:
                 expected="one CRS and pixel size, which torchgeo's samplers need",
                 remedy="use rsseg's own samplers, or warp the scenes",
             )
-
-
-def _outline(grid: Grid) -> shapely.Polygon:
-    left, top = grid.transform @ (0, 0)
-    right, bottom = grid.transform @ (grid.width, grid.height)
-    return shapely.box(left, bottom, right, top)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,20 +14,19 @@ import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer, WeightAveraging
+from lightning.pytorch.callbacks import Callback, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from rsseg.errors import OptionError, TrainingError
+from rsseg.training import callbacks
 from rsseg.training.checkpoints import BEST, LAST, Checkpoints, WholeFiles
 from rsseg.training.processes import machines, rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
 
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-_EVERY = 20
-"""Steps between entries in the log."""
 
 
 def make_trainer(
@@ -47,12 +45,18 @@ def make_trainer(
     section, optimiser = recipe.trainer, recipe.optimiser
     assert section.steps is not None
     nodes = machines(section.devices)
-    callbacks: list[Callback] = [_Progress(on_progress), _Waiting(), _LastStep(), Timer()]
+    used: list[Callback] = [
+        callbacks.Progress(on_progress),
+        callbacks.Waiting(),
+        callbacks.FirstStep(),
+        callbacks.LastStep(),
+        Timer(),
+    ]
     if section.ema is not None:
         average = get_ema_multi_avg_fn(section.ema)  # type: ignore[no-untyped-call]
-        callbacks.append(WeightAveraging(use_buffers=True, multi_avg_fn=average))
+        used.append(WeightAveraging(use_buffers=True, multi_avg_fn=average))
     if section.patience is not None:
-        callbacks.append(_Patience(section.patience))
+        used.append(callbacks.Patience(section.patience))
     try:
         with _quiet():
             trainer = lightning.Trainer(
@@ -68,7 +72,7 @@ def make_trainer(
                 strategy="ddp" if section.devices > 1 else "auto",
                 use_distributed_sampler=False,
                 plugins=[WholeFiles()],
-                callbacks=[*callbacks, Checkpoints(out, SCORE)],
+                callbacks=[*used, Checkpoints(out, SCORE)],
                 logger=[
                     CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
                     TensorBoardLogger(out, name="", version=""),
@@ -77,7 +81,7 @@ def make_trainer(
                 enable_model_summary=False,
                 enable_progress_bar=False,
                 num_sanity_val_steps=0,
-                log_every_n_steps=_EVERY,
+                log_every_n_steps=callbacks.EVERY,
             )
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise OptionError(
@@ -121,8 +125,8 @@ def fit(
         )  # fmt: skip
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    (timer,) = (each for each in callbacks if isinstance(each, Timer))
+    used: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    (timer,) = (each for each in used if isinstance(each, Timer))
     return out / BEST, timer.time_elapsed()
 
 
@@ -156,12 +160,14 @@ def _told(trainer: lightning.Trainer) -> Iterator[None]:
             "the device has too little memory for a step",
             remedy="lower data.batch_size and raise optimiser.accumulate, or lower data.window",
         ) from error
-    except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
             raise TrainingError(
-                "a process that reads was killed, most likely for want of memory",
-                remedy="lower data.workers and go on with --resume",
+                "batch normalisation needs more than one window",
+                remedy="set data.batch_size to 2 or more",
             ) from error
+        raise
+    except RuntimeError as error:
         if trainer.world_size > 1 and _is_lost(error):
             if rank():
                 raise SystemExit(1) from error
@@ -178,70 +184,3 @@ def _told(trainer: lightning.Trainer) -> Iterator[None]:
 def _is_lost(error: RuntimeError) -> bool:
     """Whether the other processes cannot be reached any more."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
-
-
-class _Progress(Callback):
-    """Tells the caller of each step."""
-
-    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
-        self._on_progress, self._told = on_progress, -1
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Report the step, once all batches of it are through."""
-        if trainer.is_global_zero and trainer.global_step != self._told:
-            self._told = trainer.global_step
-            self._on_progress(trainer.global_step, int(trainer.max_steps))
-
-
-class _LastStep(Callback):
-    """Lets the last step be validated too, whatever the interval."""
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Ask for the end, before which Lightning validates."""
-        if trainer.global_step >= trainer.max_steps:
-            trainer.should_stop = True
-
-
-class _Patience(EarlyStopping):
-    """Ends a run after so many validations without a better score, also one that is resumed."""
-
-    def __init__(self, patience: int) -> None:
-        super().__init__(SCORE, mode="max", patience=patience, check_on_train_epoch_end=False)
-
-    def on_train_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Stop at once where the last checkpoint is that of the end."""
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-class _Waiting(Callback):
-    """Logs ``data_wait``, the share of the time that steps wait for their batch."""
-
-    def __init__(self) -> None:
-        self._ended: float | None = None
-        self._begun = 0.0
-        self._waited = self._passed = 0.0
-        self._logged = 0
-
-    def on_train_batch_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Note how long the batch took to come."""
-        self._begun = time.perf_counter()
-        if self._ended is not None:
-            self._waited += self._begun - self._ended
-            self._passed += self._begun - self._ended
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, task: lightning.LightningModule, *rest: Any
-    ) -> None:
-        """Note how long the step took, and log the share now and then."""
-        self._ended = time.perf_counter()
-        self._passed += self._ended - self._begun
-        step = trainer.global_step
-        if step % _EVERY == 0 and step != self._logged:
-            self._logged = step
-            task.log("data_wait", self._waited / self._passed)
-            self._waited = self._passed = 0.0
-
-    def on_validation_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Validation is no waiting."""
-        self._ended = None

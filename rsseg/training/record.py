@@ -1,6 +1,7 @@
 """What a run folder holds.
 
-``recipe.yaml`` as used and ``environment.json``; ``metrics.csv`` (all that was logged) and
+``recipe.yaml`` as used, ``recipe.asked.yaml`` as it was asked for, before the data told the rest of
+it, and ``environment.json``; ``metrics.csv`` (all that was logged) and
 TensorBoard's log; ``last.ckpt`` to go on from and ``best.ckpt``; ``best.safetensors`` to predict
 with. When the run is done also ``validations.csv`` (a row for each), ``scores.json``, and the
 pictures ``curves.png``, ``confusion.png`` and ``panels.png``.
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from rsseg.errors import OutputError
@@ -27,27 +27,31 @@ from rsseg.training import logs
 from rsseg.training.curves import draw_curves
 from rsseg.training.panels import draw_panels, make_panels
 from rsseg.training.recipe import Recipe
+from rsseg.training.shipped import to_text
 
 RECIPE = "recipe.yaml"
+ASKED = "recipe.asked.yaml"
 _DPI = 150
 _PACKAGES = (
     "rsseg", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "openvino",
 )  # fmt: skip
 
 
-def begin(out: Path, recipe: Recipe, done: int) -> None:
-    """Write the recipe and the environment; the figures of an earlier part move aside.
+def begin(out: Path, asked: Recipe, recipe: Recipe, done: int) -> None:
+    """Write the recipes and the environment; the figures of an earlier part move aside.
 
     Args:
         out: Run folder, which is there.
+        asked: The run as it was asked for; that of an earlier part is kept.
         recipe: The whole run.
         done: Steps done in earlier parts.
 
     Raises:
         OutputError: If a file cannot be written.
     """
-    values = recipe.model_dump(mode="json")
-    _write(out / RECIPE, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    if not (out / RECIPE).exists():
+        _write(out / ASKED, to_text(asked.model_dump(mode="json")))
+    _write(out / RECIPE, to_text(recipe.model_dump(mode="json")))
     _write(out / "environment.json", json.dumps(environment(), indent=1))
     if done:
         logs.set_aside(out, done)

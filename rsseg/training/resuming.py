@@ -33,31 +33,29 @@ def require_folder(out: Path, resume: bool, begun: bool) -> None:
         raise OutputError(f"{out} holds no run to go on with", expected=f"a {record.RECIPE} in it")
 
 
-def require_same(recipe: Recipe, out: Path) -> None:
-    """Check that a run goes on by its own recipe; data, workers and device may be others.
+def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:
+    """The recipe that a run goes on by: as it was used, so that its data need not tell it again.
+
+    Args:
+        recipe: The same as the run began with, or the one that it used; where the data lie, workers
+            and device may be others.
+        out: Run folder.
 
     Raises:
         RecipeError: If a value was changed.
     """
-    file = out / record.RECIPE
-    try:
-        before = Recipe.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise RecipeError(f"{file} is damaged: {error}") from error
-    mine, its = (
-        {
-            f"{name}.{key}": value
-            for name, section in each.model_dump(exclude=_MOVABLE).items()
-            for key, value in (section.items() if isinstance(section, dict) else [("", section)])
-        }
-        for each in (recipe, before)
-    )
-    changed = [key.rstrip(".") for key in mine if mine[key] != its.get(key)]
-    if changed:
-        raise RecipeError(
-            f"the run in {out} had another recipe: {', '.join(changed)} changed",
-            expected=file,
-        )
+    used = _read(out / record.RECIPE)
+    if _changed(recipe, used):
+        changed = _changed(recipe, _read(out / record.ASKED))
+        if changed:
+            raise RecipeError(
+                f"the run in {out} had another recipe: {', '.join(changed)} changed",
+                expected=out / record.ASKED,
+            )
+    values = used.model_dump()
+    for section, keys in _MOVABLE.items():
+        values[section] |= recipe.model_dump(include={section: keys})[section]
+    return Recipe.model_validate(values)
 
 
 def steps_done(out: Path) -> int:
@@ -76,6 +74,26 @@ def steps_done(out: Path) -> int:
         raise TrainingError(
             f"{file} is damaged", remedy="remove it to begin anew, with --resume"
         ) from error
+
+
+def _read(file: Path) -> Recipe:
+    try:
+        return Recipe.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise RecipeError(f"{file} is damaged: {error}") from error
+
+
+def _changed(recipe: Recipe, other: Recipe) -> list[str]:
+    """Keys of the values that differ, but for those that may."""
+    mine, its = (
+        {
+            f"{name}.{key}".rstrip("."): value
+            for name, section in each.model_dump(exclude=_MOVABLE).items()
+            for key, value in (section.items() if isinstance(section, dict) else [("", section)])
+        }
+        for each in (recipe, other)
+    )
+    return [key for key in mine if mine[key] != its.get(key)]
 
 
 def without_weights(recipe: Recipe) -> Recipe:

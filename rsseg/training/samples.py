@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader
 
 from rsseg.data.balanced import BalancedWindows
-from rsseg.data.catalogue import Catalogue
+from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.label_index import index_labels
+from rsseg.data.labels import open_labels
+from rsseg.data.repeated import RepeatedScenes
 from rsseg.data.samplers import GridWindows, RandomWindows, Sampler
+from rsseg.errors import RecipeError
 from rsseg.loading import Augmenter, WindowDataset, batches
 from rsseg.loading.dataset import LabelTransform
 from rsseg.training.recipe import Recipe
+
+_ROWS = 1024
 
 
 def training_windows(
@@ -83,7 +90,8 @@ def validation_numbers(parts: int, shard: tuple[int, int]) -> DataLoader[Any]:
 def _sampler(recipe: Recipe, catalogue: Catalogue, count: int, seed: int) -> Sampler:
     data = recipe.data
     if data.balance is None:
-        return RandomWindows(data.window, count, seed, data.scale, data.aspect, data.label_stride)
+        evenly = RandomWindows(data.window, count, seed, data.scale, data.aspect, data.label_stride)
+        return evenly if data.repeat is None else RepeatedScenes(evenly, _times(recipe, catalogue))
     return BalancedWindows(
         data.window,
         count,
@@ -94,3 +102,22 @@ def _sampler(recipe: Recipe, catalogue: Catalogue, count: int, seed: int) -> Sam
         index=index_labels(catalogue, recipe.legend, label_stride=data.label_stride),
         shares=None if data.balance == "equal" else data.balance,
     )
+
+
+def _times(recipe: Recipe, catalogue: Catalogue) -> tuple[int, ...]:
+    """How often each scene is listed, as it were; all labels are looked through for that."""
+    repeat, names = recipe.data.repeat, recipe.legend.names
+    assert repeat is not None
+    for name in repeat.classes:
+        if name not in names:
+            raise RecipeError(f"data.repeat has a class '{name}'", expected=", ".join(names))
+    wanted = [names.index(name) for name in repeat.classes]
+
+    def holds_one(scene: LabelledScene) -> bool:
+        stride = recipe.data.label_stride
+        with closing(open_labels(scene, recipe.legend, scene.grid(stride), stride)) as labels:
+            return any(
+                np.isin(labels.read(strip), wanted).any() for strip in labels.strips(_ROWS * stride)
+            )
+
+    return tuple(repeat.times if holds_one(scene) else 1 for scene in catalogue)

@@ -32,6 +32,18 @@ class Scaling(Section):
     std: tuple[float, ...]
 
 
+class Repeat(Section):
+    """Images that are drawn more often.
+
+    Attributes:
+        classes: Those that hold a pixel of one of these classes.
+        times: As if the catalogue listed them so many times.
+    """
+
+    classes: tuple[str, ...] = Field(min_length=1)
+    times: int = Field(ge=2)
+
+
 class Data(Section):
     """Where the samples come from and how they are cut.
 
@@ -50,8 +62,10 @@ class Data(Section):
             are validated at the model's.
         label_stride: Image pixels along a side of a label pixel.
         balance: Draw windows by class: shares by name, or ``equal``; None draws places evenly.
+        repeat: Draw images with certain classes more often; without ``balance``, which has its own
+            way. It does not lengthen epochs.
         batch_size: Windows in a batch, of each device.
-        workers: Processes that read and augment.
+        workers: Threads that read and augment.
         augment: Fields of `Augmentation`.
         train: Name of the training split.
         validation: Name of the validation split.
@@ -71,6 +85,7 @@ class Data(Section):
     gsd: float | None = Field(None, gt=0)
     label_stride: int = Field(1, ge=1)
     balance: dict[str, float] | Literal["equal"] | None = None
+    repeat: Repeat | None = None
     batch_size: int = Field(8, ge=1)
     workers: int = Field(1, ge=0)
     augment: Augmentation = Augmentation()
@@ -78,6 +93,12 @@ class Data(Section):
     validation: str = "val"
     licence: str = ""
     attribution: str = ""
+
+    @model_validator(mode="after")
+    def _one_way_to_draw(self) -> Data:
+        if self.balance is not None and self.repeat is not None:
+            raise ValueError("windows are drawn either by 'balance' or with 'repeat'")
+        return self
 
 
 class Model(Section):
@@ -94,6 +115,8 @@ class Model(Section):
         options: Further options of the architecture.
         window: Side of the windows in prediction, pixels; those of training if None.
         gsd: Ground sample distance of the training scenes in metres.
+        encoder_momentum: Of the batch normalisation in the encoder: the share of each batch in its
+            running statistics; the usual 0.1 if None.
     """
 
     name: str
@@ -104,6 +127,7 @@ class Model(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     window: int | None = Field(None, ge=1)
     gsd: float | None = Field(None, gt=0)
+    encoder_momentum: float | None = Field(None, gt=0, le=1)
 
 
 class Loss(Section):

@@ -9,6 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from rsseg import losses, models
 from rsseg.bundle import read_bundle
@@ -150,9 +151,7 @@ class SegmentationTask(lightning.LightningModule):
 
     @property
     def _encoder(self) -> nn.Module:
-        encoder = self.network.encoder
-        assert isinstance(encoder, nn.Module)  # every architecture has one
-        return encoder
+        return _encoder(self.network)
 
     def _windows(self, batch: Sample) -> str:
         numbers: Any = batch.get("number", [])
@@ -177,10 +176,20 @@ def _network(recipe: Recipe) -> nn.Module:
         )
 
     network = build(len(recipe.legend), None if whole else model.weights)
+    if model.encoder_momentum is not None:
+        for module in _encoder(network).modules():
+            if isinstance(module, _BatchNorm):
+                module.momentum = model.encoder_momentum
     if whole:
         other, bundle = models.load(whole)
         take_over(network, recipe.legend, other, bundle.legend, build)
     return network
+
+
+def _encoder(network: nn.Module) -> nn.Module:
+    encoder = network.encoder
+    assert isinstance(encoder, nn.Module)  # every architecture has one
+    return encoder
 
 
 def _model_file(weights: str | None) -> str | None:

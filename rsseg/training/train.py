@@ -24,7 +24,7 @@ from rsseg.replacing import replacing
 from rsseg.training import loop, record
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
-from rsseg.training.resuming import require_folder, require_same, steps_done, without_weights
+from rsseg.training.resuming import recipe_of_run, require_folder, steps_done, without_weights
 from rsseg.training.samples import (
     training_batches,
     training_windows,
@@ -33,7 +33,7 @@ from rsseg.training.samples import (
 )
 from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask
-from rsseg.training.validation import TileScores, WindowScores
+from rsseg.training.validation import TileScores, WindowScores, tile_scores
 
 MODEL = "best.safetensors"
 _PLACES: Any = {"data": {"root", "catalogue", "attribution", "licence"}, "model": {"weights"}}
@@ -145,11 +145,9 @@ def _train_one(
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
-    recipe = settled(recipe, training)
-    if resume:
-        require_same(recipe, out)
-        if (out / MODEL).exists():
-            return _read_result(out / MODEL)
+    asked, recipe = recipe, recipe_of_run(recipe, out) if resume else settled(recipe, training)
+    if resume and (out / MODEL).exists():
+        return _read_result(out / MODEL)
     done = steps_done(out) if resume else 0
     trainer = loop.make_trainer(recipe, out, on_progress)
     torch.manual_seed(seed)
@@ -158,13 +156,13 @@ def _train_one(
     side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
     task.describe = windows.describe
     bundle = _describe(recipe, seed, training, validation)
-    tiles = _tiles(recipe, bundle, validation)
+    tiles = tile_scores(recipe, bundle, validation)
     tiles.require_predictable(task.network, recipe.trainer.device)
     by_tiles = recipe.trainer.validation == "tiles"
     task.scorer = tiles if by_tiles else WindowScores(recipe, side_by_side)
     if first:
         out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
-        record.begin(out, recipe, done)
+        record.begin(out, asked, recipe, done)
     best, seconds = loop.fit(
         trainer,
         task,
@@ -186,18 +184,6 @@ def _train_one(
         save(unfinished, network, replace(bundle, scores=scores), half=True)
         record.end(out, recipe, network, side_by_side, scores)
     return TrainingResult(out / MODEL, scores, seconds, notes=notes)
-
-
-def _tiles(recipe: Recipe, bundle: Bundle, validation: Catalogue) -> TileScores:
-    data, precision = recipe.data, recipe.trainer.precision
-    return TileScores(
-        bundle,
-        validation,
-        gsd=data.gsd,
-        rescale=bundle.gsd is not None and (data.gsd or data.read_gsd) is not None,
-        label_stride=data.label_stride,
-        precision=precision if precision != "fp16" else "fp32",
-    )
 
 
 def _scores(

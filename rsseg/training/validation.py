@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from rsseg.metrics import ConfusionMatrix
 from rsseg.prediction import PredictOptions, predict
 from rsseg.prediction.predict import plan
 from rsseg.training.recipe import Recipe
+
+Indices = npt.NDArray[np.uint8]
 
 _ROWS = 1024
 
@@ -82,14 +85,32 @@ class TileScores:
     def count(self, network: nn.Module, number: int, device: str) -> npt.NDArray[np.int64]:
         """Confusion counts of all rows of one image, see `Scorer.count`."""
         confusion = ConfusionMatrix(self._bundle.legend.names)
+        for _, truth, predicted in self.strips(network, number, device):
+            confusion.update(truth, predicted)
+        return confusion.matrix
+
+    def strips(
+        self, network: nn.Module, number: int, device: str
+    ) -> Iterator[tuple[LabelledScene, Indices, Indices]]:
+        """Truth and prediction of one image, row by row of the catalogue and from the top down.
+
+        Args:
+            network: The network, left in evaluation mode on the device.
+            number: Which image.
+            device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
+
+        Yields:
+            The row of the catalogue, and class indices ``(h, w)`` of its label and of the map, 255
+            for none.
+        """
         with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
             out, image = Path(folder) / "prediction.tif", self.images[number]
             options = self._options(device)
             predict(image, out, bundle=self._bundle, network=network, options=options)
             for scene in self._catalogue:
                 if scene.image == image:
-                    self._add(scene, out, confusion)
-        return confusion.matrix
+                    for truth, predicted in self._compared(scene, out):
+                        yield scene, truth, predicted
 
     def _options(self, device: str) -> PredictOptions:
         return PredictOptions(
@@ -101,18 +122,39 @@ class TileScores:
             precision=self._precision,  # type: ignore[arg-type]
         )
 
-    def _add(self, scene: LabelledScene, prediction: Path, confusion: ConfusionMatrix) -> None:
-        """Add the pixels of one row of the catalogue, a strip at a time."""
+    def _compared(
+        self, scene: LabelledScene, prediction: Path
+    ) -> Iterator[tuple[Indices, Indices]]:
+        """Label and map of one row of the catalogue, a strip at a time."""
         grid = scene.grid(self._stride)
         truth = open_labels(scene, self._bundle.legend, grid, self._stride)
         predicted = LabelRaster(prediction, self._bundle.legend, scene.window)
         try:
             for window in truth.strips(_ROWS * self._stride):
                 codes = truth.read(window)
-                confusion.update(codes, predicted.read(window, (codes.shape[0], codes.shape[1])))
+                yield codes, predicted.read(window, (codes.shape[0], codes.shape[1]))
         finally:
             truth.close()
             predicted.close()
+
+
+def tile_scores(recipe: Recipe, bundle: Bundle, catalogue: Catalogue) -> TileScores:
+    """Scores of whole scenes as a recipe's model maps them.
+
+    Args:
+        recipe: The whole run.
+        bundle: Describes the network.
+        catalogue: Labelled scenes.
+    """
+    data, precision = recipe.data, recipe.trainer.precision
+    return TileScores(
+        bundle,
+        catalogue,
+        gsd=data.gsd,
+        rescale=bundle.gsd is not None and (data.gsd or data.read_gsd) is not None,
+        label_stride=data.label_stride,
+        precision=precision if precision != "fp16" else "fp32",
+    )
 
 
 class WindowScores:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
+from rsseg.data import label_polygons
 from rsseg.data.catalogue import LabelledScene
 from rsseg.data.labels import open_labels
 from rsseg.errors import GridMismatch, LegendError, OptionError, SceneError
@@ -195,3 +196,23 @@ def test_files_without_a_polygon_in_the_scene_are_noted(scene, tmp_path):
     assert labels.notes == (f"{row.areas} has no polygon in {row.image}",)
     part = dataclasses.replace(row, window=Window(0, 0, 9, 9))
     assert open_labels(part, LEGEND, part.grid()).notes == ()
+
+
+def test_a_file_is_read_once_for_all_its_parts_and_again_when_it_changed(scene, monkeypatch):
+    row = scene(background="other")
+    read_features, times = label_polygons.read_features, []
+
+    def counted(path, *arguments, **options):
+        times.append(path)
+        return read_features(path, *arguments, **options)
+
+    monkeypatch.setattr(label_polygons, "read_features", counted)
+    expected = whole(0)
+    for left in range(0, 50, 10):
+        part = dataclasses.replace(row, window=Window(left, 0, 10, 30))
+        found = open_labels(part, LEGEND, part.grid()).read(Window(0, 0, 10, 30))
+        assert np.array_equal(found, expected[:, left : left + 10])
+    assert times == [row.label]
+    layer(row.label, [square(0, 0, 1, 1), square(0, 0, 50, 30)], **{"class": ["water"] * 2})
+    assert (read(row) == 2).all()
+    assert times == [row.label] * 2

@@ -58,7 +58,7 @@ def test_unknown_codes_are_refused_by_file_and_code(make_scene, dtype, code):
     pixels = CODES[None].astype(dtype)
     pixels[0, 5, 6] = code
     path = make_scene("label.tif", pixels=pixels)
-    with pytest.raises(LegendError, match=rf"label\.tif holds the code {code}, expected \[2, 7\]"):
+    with pytest.raises(LegendError, match=rf"label\.tif holds the code {code}, expected 7 \w+, 2 "):
         _read(path, Window(0, 0, 30, 20))
     _read(path, Window(0, 0, 5, 5))
 
@@ -89,7 +89,7 @@ def test_decoding_inverts_painting(codes, random):
 def test_unknown_colours_are_refused_by_place():
     pixels = np.zeros((3, 4, 5), np.uint8)
     pixels[:, 2, 3] = (1, 2, 3)
-    message = r"x\.png has 1 pixels .*got \(1, 2, 3\) at row 2, column 3"
+    message = r"x\.png has 1 pixel .*got \(1, 2, 3\) at row 2, column 3"
     with pytest.raises(LegendError, match=message):
         decode_colours(pixels, {(0, 0, 0): 0}, "x.png")
 
@@ -136,7 +136,9 @@ def test_overviews_that_mix_classes_are_not_read(tmp_path):
 def test_what_is_no_number_is_no_class(make_scene):
     pixels = np.full((1, 4, 5), 7, np.float32)
     pixels[0, 1, 2] = np.nan
-    with pytest.raises(LegendError, match=r"holds the code nan, expected \[2, 7\] or 255"):
+    with pytest.raises(
+        LegendError, match=r"holds the code nan, expected 7 .*, or 255 for unlabelled"
+    ):
         _read(make_scene(pixels=pixels), Window(0, 0, 5, 4))
 
 

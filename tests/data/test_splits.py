@@ -3,12 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.splits import assign_splits, by_block, by_group, random_crops
+from rsseg.data.splits import assign_splits, by_block, by_group, random_crops, shared_ground
 from rsseg.errors import OptionError
 
 SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}
@@ -157,3 +158,30 @@ def test_splits_are_the_same_wherever_the_folder_lies(catalogue, tmp_path):
         lambda c: random_crops(c, shares, size=15, stride=10),
     ):
         assert [s.split for s in split(catalogue)] == [s.split for s in split(other)]
+
+
+@pytest.mark.parametrize(
+    ("east", "south", "shared"),
+    [(0, 0, True), (25, 0, True), (30, 0, False), (0, 24, True), (0, 25, False), (300, 0, False)],
+)
+def test_splits_that_share_ground_are_told(make_scene, east, south, shared):
+    """Scenes of 60 x 50 pixels of half a metre."""
+    rows = []
+    for split, place in (("train", (0, 0)), ("val", (east, south)), ("train", (1, 1))):
+        transform = Affine(0.5, 0, 400_000 + place[0], 0, -0.5, 5_000_000 - place[1])
+        image = make_scene(f"{len(rows)}.tif", height=50, width=60, bands=1, transform=transform)
+        rows.append(LabelledScene(image, image, split, str(len(rows))))
+    told = shared_ground(Catalogue(tuple(rows[:2])))
+    assert len(told) == shared
+    if shared:
+        assert told[0].startswith("the splits 'train' and 'val' share ground: ")
+        assert "0.tif and" in told[0]
+    assert shared_ground(Catalogue((rows[0], rows[2]))) == ()
+
+
+def test_parts_of_one_picture_share_ground_where_they_overlap(catalogue):
+    apart = by_block(catalogue, {"train": 0.5, "val": 0.5}, size=10, gap=0)
+    assert shared_ground(apart) == ()
+    crops = random_crops(catalogue, {"train": 0.5, "val": 0.5}, size=20, stride=10)
+    (told,) = shared_ground(crops)
+    assert "more" in told

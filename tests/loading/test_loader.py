@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -6,10 +9,10 @@ from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.samplers import GridWindows, RandomWindows
 from rsseg.errors import OptionError, SceneError
 from rsseg.legend import Legend
-from rsseg.loading import Epochs, WindowDataset, batches
+from rsseg.loading import Augmentation, Augmenter, Epochs, WindowDataset, batches
+from rsseg.loading.loader import AHEAD
 
 LEGEND = Legend.of({"a": (1, 1, 1), "b": (2, 2, 2)})
-fork = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 @pytest.fixture
@@ -31,7 +34,6 @@ def same(one, other):
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
-@fork
 def test_epochs_differ_and_are_the_same_for_any_number_of_workers(scenes):
     data = WindowDataset(scenes, RandomWindows(8, 7, 5, (0.5, 2)), legend=LEGEND)
     epochs = {}
@@ -106,7 +108,6 @@ def test_labels_may_be_coarser_than_their_scene(make_scene):
         WindowDataset(rows, RandomWindows(15, 1), legend=LEGEND, label_stride=2)
 
 
-@fork
 def test_polygons_and_parts_of_scenes(make_scene, tmp_path):
     import geopandas
     import shapely
@@ -140,7 +141,6 @@ def test_polygons_and_parts_of_scenes(make_scene, tmp_path):
     assert same(shared, [sample["label"][None] for sample in data])
 
 
-@fork
 @pytest.mark.parametrize("workers", [0, 1])
 def test_errors_of_workers_are_one_sentence(scenes, workers):
     data = WindowDataset(scenes, RandomWindows(8, 6, 5), legend=LEGEND)
@@ -152,3 +152,88 @@ def test_errors_of_workers_are_one_sentence(scenes, workers):
     assert str(label) in message
     assert "Traceback" not in message
     assert message.count("SceneError") == 0
+
+
+def test_random_changes_are_the_same_for_any_number_of_workers(scenes):
+    """Whatever other threads draw at the same time."""
+    strong = Augmentation(
+        horizontal_flip=0.5, rotation=30, brightness=0.3, hue=0.1, gamma=1.5, blur=2, texture=0.1,
+        channel_gain=0.2, quarter_turns=True,
+    )  # fmt: skip
+    data = WindowDataset(
+        scenes, RandomWindows(16, 24, 5), legend=LEGEND, transform=Augmenter(strong), seed=7
+    )
+    alone = images(batches(data, 2))
+    assert same(images(batches(data, 2, workers=4)), alone)
+    plain = WindowDataset(scenes, RandomWindows(16, 24, 5), legend=LEGEND)
+    assert not same(images(batches(plain, 2)), alone)
+
+
+class Slow:
+    """Samples that take their time, and remember who asked for them."""
+
+    def __init__(self, length=40, bad=None):
+        self.length, self.bad, self.asked, self.threads = length, bad, [], set()
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, number):
+        self.asked.append(number)
+        self.threads.add(threading.current_thread().name)
+        time.sleep(0.002 * (number % 3))
+        if number == self.bad:
+            raise SceneError("it is damaged")
+        image = torch.full((1, 2, 2), number, dtype=torch.uint16)
+        return {"image": image, "label": image[0].to(torch.uint8), "number": number}
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_come_in_turn_and_only_so_many_ahead(workers, size):
+    samples = Slow()
+    loader = batches(samples, size, workers=workers)
+    for _ in range(2):
+        first = samples.asked[-1] + 1 if samples.asked else 0
+        coming = iter(loader)
+        seen = 0
+        for batch in coming:
+            seen += len(batch["number"])
+            assert batch["number"] == list(range(first + seen - len(batch["number"]), first + seen))
+            assert batch["image"].dtype == torch.uint16
+            assert batch["image"].int()[:, 0, 0, 0].tolist() == batch["number"]
+            assert max(samples.asked) < first + seen + AHEAD * max(workers, 1) * size
+        assert seen == 40
+        assert sorted(samples.asked[-40:]) == list(range(first, first + 40))
+        samples.asked = sorted(samples.asked)
+    names = {name.startswith("rsseg-loading") for name in samples.threads}
+    assert names == {workers > 0}
+
+
+def test_an_error_comes_in_its_turn_and_ends_the_workers():
+    samples = Slow(bad=7)
+    coming = iter(batches(samples, 2, workers=2))
+    seen = [number for _ in range(3) for number in next(coming)["number"]]
+    assert seen == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(SceneError, match="it is damaged"):
+        next(coming)
+    for thread in threading.enumerate():
+        if thread.name.startswith("rsseg-loading"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_an_epoch_that_is_left_ends_its_workers_and_the_next_one_is_whole():
+    samples = Slow()
+    loader = batches(samples, 2, workers=2)
+    coming = iter(loader)
+    assert next(coming)["number"] == [0, 1]
+    coming.close()
+    assert [batch["number"][0] for batch in loader] == list(range(40, 80, 2))
+
+
+def test_the_main_thread_keeps_its_parallel_operations(scenes):
+    before = torch.get_num_threads()
+    data = WindowDataset(scenes, RandomWindows(8, 4, 5), legend=LEGEND)
+    assert len(images(batches(data, 2, workers=2))) == 2
+    assert torch.get_num_threads() == before

@@ -12,80 +12,18 @@ import time
 from pathlib import Path
 
 import lightning
-import numpy as np
 import pytest
-import rasterio
 import torch
 import yaml
-from affine import Affine
 from safetensors.torch import load_file
 
 from rsseg.bundle import read_bundle
-from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.tables import write_catalogue
 from rsseg.errors import OptionError, OutputError, TrainingError
 from rsseg.loading import WindowDataset
-from rsseg.training import Recipe, loop, train
+from rsseg.training import Recipe, callbacks, loop, train
 from rsseg.training.logs import points, read_log
 
 COMMAND = Path(sys.executable).with_name("rsseg")
-CLASSES = [
-    {"code": 0, "name": "dark", "colour": [10, 10, 10]},
-    {"code": 1, "name": "bright", "colour": [250, 250, 250]},
-]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads of small tensors wait for each other more than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A training and two validation scenes: dark and bright halves in noise."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = []
-    for number, split in enumerate(("train", "val", "val")):
-        generator = np.random.default_rng(number)
-        codes = (np.indices((40, 48)).sum(axis=0)[None] > 44).astype(np.uint8)
-        pixels = generator.normal(100 + 40.0 * codes, 40, (3, 40, 48)).clip(0, 255)
-        paths = []
-        for name, values in (("image", pixels.astype(np.uint8)), ("label", codes)):
-            paths.append(folder / f"{number}_{name}.tif")
-            profile = {
-                "driver": "GTiff", "dtype": "uint8", "count": len(values), "height": 40,
-                "width": 48, "crs": "EPSG:32633", "transform": Affine(1, 0, 4e5, 0, -1, 5e6),
-            }  # fmt: skip
-            with rasterio.open(paths[-1], "w", **profile) as target:
-                target.write(values)
-        rows.append(LabelledScene(paths[0], paths[1], split, f"town {number}"))
-    write_catalogue(folder / "catalogue.csv", Catalogue(tuple(rows)))
-    return folder
-
-
-@pytest.fixture
-def values(data):
-    """A recipe of six steps, validated after every two."""
-    return {
-        "title": "a test",
-        "data": {
-            "root": str(data),
-            "bands": [1, 2, 3],
-            "classes": CLASSES,
-            "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.25] * 3},
-            "window": 32,
-            "batch_size": 2,
-            "workers": 0,
-            "augment": {"horizontal_flip": 0.5, "brightness": 0.2},
-        },
-        "model": {"name": "unet-small", "options": {"widths": [8, 16]}},
-        "optimiser": {"rate": 1e-3},
-        "trainer": {"steps": 6, "validate_every": 2, "device": "cpu", "seeds": [3]},
-    }
 
 
 def changed(values, **sections):
@@ -133,8 +71,8 @@ SETTINGS = {
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_run_cut_twice_ends_as_if_unbroken(values, tmp_path, name):
-    recipe = changed(values, **SETTINGS[name])
+def test_a_run_cut_twice_ends_as_if_unbroken(small_run, tmp_path, name):
+    recipe = changed(small_run, **SETTINGS[name])
     whole = train(recipe, tmp_path / "whole")
     out = tmp_path / "cut"
     cut(recipe, out, 3)
@@ -150,9 +88,9 @@ def test_a_run_cut_twice_ends_as_if_unbroken(values, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 5])
-def test_patience_goes_on_where_it_was(values, tmp_path, monkeypatch, step):
+def test_patience_goes_on_where_it_was(small_run, tmp_path, monkeypatch, step):
     """The score is best after 2 steps, so a patience of 2 ends the run after 6 of 20."""
-    recipe = changed(values, trainer={"steps": 20, "patience": 2, "ema": 0.5})
+    recipe = changed(small_run, trainer={"steps": 20, "patience": 2, "ema": 0.5})
     falling = iter([0.9, 0.8, 0.7, 0.6, 0.5])
     monkeypatch.setattr(
         "rsseg.training.loop.SegmentationTask.on_validation_epoch_end",
@@ -170,7 +108,7 @@ def test_patience_goes_on_where_it_was(values, tmp_path, monkeypatch, step):
     assert result.model.exists()
 
 
-def test_every_validation_writes_the_last_step_too(values, tmp_path, monkeypatch):
+def test_every_validation_writes_the_last_step_too(small_run, tmp_path, monkeypatch):
     """Also at an interval of one step, and where the interval does not divide the steps."""
     saved = []
     save = lightning.Trainer.save_checkpoint
@@ -181,7 +119,7 @@ def test_every_validation_writes_the_last_step_too(values, tmp_path, monkeypatch
     )
     for steps, every, expected in ((3, 1, [1, 2, 3]), (5, 3, [3, 5]), (2, 9, [2])):
         saved.clear()
-        recipe = changed(values, trainer={"steps": steps, "validate_every": every})
+        recipe = changed(small_run, trainer={"steps": steps, "validate_every": every})
         out = tmp_path / f"run_{steps}"
         train(recipe, out)
         assert [step for step, name in saved if name == "last.ckpt"] == expected
@@ -192,8 +130,8 @@ def test_every_validation_writes_the_last_step_too(values, tmp_path, monkeypatch
         assert [step for step, name in saved if name == "best.ckpt"][-1] == best
 
 
-def test_a_run_folder_may_move(values, tmp_path):
-    recipe = changed(values, data={"workers": 0})
+def test_a_run_folder_may_move(small_run, tmp_path):
+    recipe = changed(small_run, data={"workers": 0})
     cut(recipe, tmp_path / "here", 3)
     (tmp_path / "here").rename(tmp_path / "there")
     result = train(recipe, tmp_path / "there", resume=True)
@@ -201,8 +139,8 @@ def test_a_run_folder_may_move(values, tmp_path):
     assert not (tmp_path / "here").exists()
 
 
-def test_a_run_cut_before_its_first_checkpoint_begins_anew(values, tmp_path):
-    recipe = changed(values)
+def test_a_run_cut_before_its_first_checkpoint_begins_anew(small_run, tmp_path):
+    recipe = changed(small_run)
     cut(recipe, tmp_path / "run", 1)
     assert not (tmp_path / "run" / "last.ckpt").exists()
     with pytest.raises(OutputError, match="already holds a run; add --resume"):
@@ -212,9 +150,9 @@ def test_a_run_cut_before_its_first_checkpoint_begins_anew(values, tmp_path):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_torn_write_leaves_the_older_checkpoint(values, tmp_path, monkeypatch):
+def test_a_torn_write_leaves_the_older_checkpoint(small_run, tmp_path, monkeypatch):
     """The disk is full in the middle of the third write of a checkpoint."""
-    recipe, out = changed(values), tmp_path / "run"
+    recipe, out = changed(small_run), tmp_path / "run"
     real, calls = os.fsync, []
 
     def full(descriptor):
@@ -237,25 +175,27 @@ def test_a_torn_write_leaves_the_older_checkpoint(values, tmp_path, monkeypatch)
         train(recipe, out, resume=True)
 
 
-def test_what_a_trainer_cannot_do_is_told_before_anything_is_written(values, tmp_path, monkeypatch):
+def test_what_a_trainer_cannot_do_is_told_before_anything_is_written(
+    small_run, tmp_path, monkeypatch
+):
     for trainer, reason in (
         ({"device": "cpu", "precision": "fp16"}, "CPUs do not train in fp16"),
         ({"device": "cuda", "devices": 512}, "512 x cuda cannot be trained on"),
     ):
         with pytest.raises(OptionError, match=reason):
-            train(changed(values, trainer=trainer), tmp_path / "run")
+            train(changed(small_run, trainer=trainer), tmp_path / "run")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="torchrun started 2 processes, expected 1"):
-        train(changed(values), tmp_path / "run")
+        train(changed(small_run), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_missing_data_in_mid_run_is_one_sentence(values, tmp_path, monkeypatch, workers):
-    image = Path(values["data"]["root"]) / "0_image.tif"
+def test_missing_data_in_mid_run_is_one_sentence(small_run, tmp_path, monkeypatch, workers):
+    image = Path(small_run["data"]["root"]) / "0.tif"
     hidden = image.with_name("hidden.tif")
     begin = loop.fit
 
@@ -265,8 +205,8 @@ def test_missing_data_in_mid_run_is_one_sentence(values, tmp_path, monkeypatch, 
 
     monkeypatch.setattr(loop, "fit", vanish)
     try:
-        with pytest.raises(Exception, match=r"0_image\.tif") as caught:
-            train(changed(values, data={"workers": workers}), tmp_path / "run")
+        with pytest.raises(Exception, match=r"/0\.tif") as caught:
+            train(changed(small_run, data={"workers": workers}), tmp_path / "run")
     finally:
         hidden.rename(image)
     assert type(caught.value).__name__ == "SceneError"
@@ -274,31 +214,53 @@ def test_missing_data_in_mid_run_is_one_sentence(values, tmp_path, monkeypatch, 
     assert len(str(caught.value)) < 300
 
 
-def test_waiting_is_logged_as_a_share(values, tmp_path, monkeypatch):
+def test_a_batch_of_one_window_is_refused_where_it_cannot_be_normalised(small_run, tmp_path):
+    recipe = changed(
+        small_run, data={"batch_size": 1}, model={"name": "mst-deeplabv3plus", "options": {}}
+    )
+    with pytest.raises(TrainingError, match="more than one window; set data.batch_size to 2"):
+        train(recipe, tmp_path / "run")
+
+
+def test_waiting_is_logged_as_a_share(small_run, tmp_path, monkeypatch):
     whole = WindowDataset.__getitem__
     monkeypatch.setattr(
         WindowDataset, "__getitem__", lambda self, n: (time.sleep(0.2), whole(self, n))[1]
     )
     recipe = changed(
-        values, data={"batch_size": 1}, optimiser={"accumulate": 2},
+        small_run, data={"batch_size": 1}, optimiser={"accumulate": 2},
         trainer={"steps": 20, "validate_every": 20},
     )  # fmt: skip
-    monkeypatch.setattr(loop, "_EVERY", 10)
+    monkeypatch.setattr(callbacks, "EVERY", 10)
     train(recipe, tmp_path / "run")
     shares = points(read_log(tmp_path / "run"), "data_wait")
     assert [step for step, _ in shares] == [10, 20]
     assert all(0.3 < share < 1 for _, share in shares)
 
 
+@pytest.mark.parametrize(
+    ("steps", "logged"), [(1, [1]), (2, [1, 2]), (7, [1, 3, 6, 7]), (9, [1, 3, 6, 9])]
+)
+def test_the_first_and_the_last_step_are_logged_too(
+    small_run, tmp_path, monkeypatch, steps, logged
+):
+    monkeypatch.setattr(callbacks, "EVERY", 3)
+    out = tmp_path / "run"
+    trainer = {"steps": steps, "validate_every": 4}
+    train(changed(small_run, trainer=trainer, optimiser={"accumulate": 2}), out)
+    assert [step for step, _ in points(read_log(out), "train_loss")] == logged
+    assert points(read_log(out), "data_wait")[-1][0] == steps
+
+
 # ---------------------------------------------------------------- the command, in its own process
 
 
 @pytest.fixture
-def command(values, tmp_path):
+def command(small_run, tmp_path):
     """A function that starts ``rsseg train`` on a longer run of the recipe."""
-    values["trainer"] |= {"steps": 40, "validate_every": 10, "ema": 0.9}
+    small_run["trainer"] |= {"steps": 40, "validate_every": 10, "ema": 0.9}
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    path.write_text(yaml.safe_dump(small_run), encoding="utf-8")
 
     def start(out, *more, launcher=(), **options):
         line = [*launcher, str(COMMAND), "train", str(path), "--out", str(out), *more]
@@ -334,7 +296,7 @@ def slay(process):
 
 
 @pytest.mark.slow
-def test_a_command_killed_at_any_moment_ends_as_if_unbroken(command, tmp_path, values):
+def test_a_command_killed_at_any_moment_ends_as_if_unbroken(command, tmp_path):
     whole = command(tmp_path / "whole", "--set", "data.workers=1")
     assert finish(whole)[0] == 0
     out = tmp_path / "killed"
@@ -425,7 +387,7 @@ def traced(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [(), LOCAL], ids=["command", "torchrun"])
-def test_two_processes_share_a_run(command, traced, tmp_path, launcher, values):
+def test_two_processes_share_a_run(command, traced, tmp_path, launcher):
     out = tmp_path / "run"
     code, text, errors = finish(command(out, *TWO, launcher=launcher))
     assert code == 0, errors

@@ -156,6 +156,7 @@ LM = {
     "trainer.steps": 30_000,
     "model.weights": "imagenet",
     "model.output_stride": 16,
+    "model.encoder_momentum": 0.01,
 }
 ALPINE = {
     "data.window": 400,
@@ -327,8 +328,10 @@ def test_learning_rates_go_down_as_in_the_papers() -> None:
 
 
 def test_alpine_images_are_flipped_for_the_classes_that_are_not_frequent() -> None:
-    chosen = read_recipe("alpine").data.augment.only_classes
+    data = read_recipe("alpine").data
+    chosen = data.augment.only_classes
     assert set(chosen) == set(published("alpine").legend.names) - set(FREQUENT)
+    assert (data.repeat.classes, data.repeat.times) == (chosen, 4)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

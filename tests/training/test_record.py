@@ -67,15 +67,23 @@ def log(out, first, last):
 
 
 def test_the_recipe_of_the_folder_is_the_one_used_in_its_own_order(recipe, out):
-    record.begin(out, recipe, 0)
+    record.begin(out, recipe, recipe, 0)
     assert read_recipe(out / record.RECIPE) == recipe
     text = (out / record.RECIPE).read_text("utf-8")
     assert [*yaml.safe_load(text)][:3] == ["title", "data", "model"]
     assert "title: Wälder" in text
 
 
+def test_the_recipe_as_asked_for_is_that_of_the_beginning(recipe, out):
+    longer = recipe.model_copy(update={"title": "other"})
+    record.begin(out, recipe, recipe, 0)
+    record.begin(out, longer, longer, 0)
+    assert read_recipe(out / record.ASKED) == recipe
+    assert read_recipe(out / record.RECIPE) == longer
+
+
 def test_the_environment_is_plain_json(recipe, out):
-    record.begin(out, recipe, 0)
+    record.begin(out, recipe, recipe, 0)
     found = json.loads((out / "environment.json").read_text("utf-8"))
     assert found == record.environment()
     assert found["packages"].keys() >= {"rsseg", "torch", "lightning", "numpy", "rasterio"}
@@ -83,7 +91,7 @@ def test_the_environment_is_plain_json(recipe, out):
 
 
 def test_a_finished_run_has_its_scores_and_pictures(recipe, out, windows, scores):
-    record.begin(out, recipe, 0)
+    record.begin(out, recipe, recipe, 0)
     log(out, 0, 4)
     record.end(out, recipe, nn.Conv2d(1, 2, 1), windows, scores)
     assert json.loads((out / "scores.json").read_text()) == scores
@@ -95,9 +103,9 @@ def test_a_finished_run_has_its_scores_and_pictures(recipe, out, windows, scores
 
 
 def test_a_resumed_run_has_the_validations_of_all_its_parts(recipe, out, windows, scores):
-    record.begin(out, recipe, 0)
+    record.begin(out, recipe, recipe, 0)
     log(out, 0, 3)
-    record.begin(out, recipe, 2)
+    record.begin(out, recipe, recipe, 2)
     log(out, 2, 4)
     record.end(out, recipe, nn.Conv2d(1, 2, 1), windows, scores)
     rows = (out / "validations.csv").read_text().splitlines()

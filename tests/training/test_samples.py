@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.errors import OptionError, SceneError
+from rsseg.errors import OptionError, RecipeError, SceneError
 from rsseg.training import Recipe
 from rsseg.training.samples import (
     training_batches,
@@ -80,6 +80,30 @@ def test_balance_draws_rare_classes_as_often_as_asked(scenes):
     assert 0.65 < most < 0.85
     with pytest.raises(OptionError, match="no class 'few'"):
         training_windows(recipe({"balance": {"few": 1}}), scenes, 0, None)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_scenes_with_a_class_are_drawn_more_often(make_scene, stride):
+    """Four scenes of 64 x 64; the third alone has a pixel of class 1, at its very end."""
+    from affine import Affine
+
+    rows = []
+    for number in range(4):
+        codes = np.zeros((1, 64 // stride, 64 // stride), np.uint8)
+        codes[0, -1, -1] = number == 2
+        coarse = Affine(stride / 2, 0, 4e5, 0, -stride / 2, 5e6)
+        label = make_scene(f"{number}_label.tif", pixels=codes, transform=coarse)
+        image = make_scene(f"{number}.tif", seed=number)
+        rows.append(LabelledScene(image, label, "train", ""))
+    catalogue = Catalogue(tuple(rows))
+    data = {"label_stride": stride, "repeat": {"classes": ["little"], "times": 5}}
+    windows = training_windows(recipe(data, steps=200), catalogue, 0, None)
+    drawn = np.bincount([scene for scene, _ in windows.places], minlength=4) / len(windows)
+    assert drawn == pytest.approx([1 / 8, 1 / 8, 5 / 8, 1 / 8], abs=0.04)
+    with pytest.raises(RecipeError, match="data.repeat has a class 'few', expected much, little"):
+        training_windows(recipe({"repeat": {"classes": ["few"], "times": 2}}), catalogue, 0, None)
+    with pytest.raises(ValueError, match="either by 'balance' or with 'repeat'"):
+        recipe({"balance": "equal", **data})
 
 
 def test_aspect_changes_the_shape_of_windows(scenes):

@@ -109,7 +109,7 @@ def test_an_unknown_variant_is_refused_with_the_nearest(
 
 def test_variants_where_there_are_none_are_refused() -> None:
     with pytest.raises(RecipeError, match="no variant 'x', expected none: leave it out"):
-        merged_values("landcover:x")
+        merged_values("finetune:x")
 
 
 @pytest.mark.parametrize("text", ["variants: 3", "variants: [a]", "variants: {a: 3}"])

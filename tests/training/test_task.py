@@ -176,3 +176,22 @@ def test_fine_tuning_starts_with_what_the_embedded_model_knows():
         mine = task.network(images)[:, 3]
         its = network(images)[:, bundle.legend.names.index("water")]
     assert torch.allclose(mine, its, atol=1e-4)
+
+
+def test_the_statistics_of_the_encoder_move_as_fast_as_asked():
+    """The first batch's share of the running mean, which begins at 0."""
+    for momentum in (None, 0.01):
+        task = task_of(model={"encoder_momentum": momentum})
+        norms = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        seen = []
+        for norm in norms:
+            norm.register_forward_hook(
+                lambda norm, given, made, seen=seen: seen.append(
+                    (norm.running_mean / given[0].mean((0, 2, 3))).median().item()
+                )
+            )
+        task.training_step(batch(), 0)
+        inner = {id(m) for m in task.network.encoder.modules()}
+        expected = [(momentum or 0.1) if id(norm) in inner else 0.1 for norm in norms]
+        assert seen == pytest.approx(expected, rel=1e-3)
+        assert len(set(expected)) == (1 if momentum is None else 2)

@@ -7,8 +7,6 @@ import torch
 from safetensors.torch import load_file
 
 from rsseg import models
-from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.tables import write_catalogue
 from rsseg.errors import (
     BundleError,
     CatalogueError,
@@ -21,46 +19,14 @@ from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, read_recipe, train
 from rsseg.training.task import SegmentationTask
 
-CLASSES = [
-    {"code": 4, "name": "left", "colour": [255, 0, 0]},
-    {"code": 1, "name": "right", "colour": [0, 0, 255]},
-]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads of small tensors wait for each other more than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 @pytest.fixture
-def recipe(make_scene, tmp_path):
-    """Two steps on two scenes with a class on either side."""
-    rows = []
-    for number, split in enumerate(("train", "val")):
-        codes = np.full((1, 40, 48), 4, np.uint8)
-        codes[:, :, 24:] = 1
-        codes[:, :3] = 255
-        image = make_scene(f"{split}.tif", height=40, width=48, seed=number)
-        label = make_scene(f"{split}_label.tif", pixels=codes)
-        rows.append(LabelledScene(image, label, split, f"town {number}"))
-    write_catalogue(tmp_path / "catalogue.csv", Catalogue(tuple(rows)))
+def recipe(small_run):
+    """Two steps of MST-DeepLabV3+."""
     return Recipe.model_validate(
         {
-            "title": "a test",
-            "data": {
-                "root": tmp_path,
-                "classes": CLASSES,
-                "normalisation": {"scale": [255] * 3, "mean": [0.5] * 3, "std": [0.25] * 3},
-                "window": 32,
-                "batch_size": 2,
-                "workers": 0,
-                "augment": {"horizontal_flip": 0.5, "quarter_turns": True},
-                "licence": "CC0-1.0",
-            },
+            **small_run,
+            "data": {**small_run["data"], "licence": "CC0-1.0"},
             "model": {"name": "mst-deeplabv3plus", "window": 32},
             "loss": {"name": "cl"},
             "trainer": {"steps": 2, "validate_every": 2, "seeds": [5]},
@@ -125,8 +91,8 @@ def test_a_run_refused_at_its_start_can_be_repeated(recipe, tmp_path, sections, 
 
 
 def test_labels_on_another_grid_leave_no_run(recipe, make_scene, tmp_path):
-    make_scene("val_label.tif", height=40, width=49, bands=1)
-    with pytest.raises(GridMismatch, match=r"val_label\.tif"):
+    make_scene("1_label.tif", height=40, width=49, bands=1)
+    with pytest.raises(GridMismatch, match=r"1_label\.tif"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -145,13 +111,10 @@ def test_the_seed_decides_the_weights(recipe, tmp_path):
 @pytest.mark.slow
 def test_training_learns(make_scene, recipe, tmp_path):
     """Two classes that differ in brightness are told apart after a few steps."""
-    for number, split in enumerate(("train", "val")):
-        codes = np.full((1, 40, 48), 4, np.uint8)
-        codes[:, :, 24:] = 1
+    for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 60, (3, 40, 48), dtype=np.uint8)
         pixels[:, :, 24:] += 180
-        make_scene(f"{split}.tif", pixels=pixels)
-        make_scene(f"{split}_label.tif", pixels=codes)
+        make_scene(f"{number}.tif", pixels=pixels)
     trainer = {"steps": 30, "validate_every": 30}
     result = train(_with(recipe, trainer=trainer, optimiser={"rate": 2e-3}), tmp_path / "run")
     network, bundle = models.load(result.model)
@@ -172,11 +135,11 @@ class _PowerCut(Exception):
 
 
 def test_a_stopped_run_goes_on_with_the_windows_that_come_next(recipe, tmp_path, monkeypatch):
-    recipe = _with(recipe, trainer={"steps": 4, "validate_every": 2})
+    recipe = _with(recipe, trainer={"steps": 5, "validate_every": 2})
     out, asked = tmp_path / "run", []
 
     def stop(done, total):
-        assert total == 4
+        assert total == 5
         if done == 3:
             raise _PowerCut
 
@@ -192,11 +155,11 @@ def test_a_stopped_run_goes_on_with_the_windows_that_come_next(recipe, tmp_path,
     )
     steps = []
     result = train(recipe, out, resume=True, on_progress=lambda done, total: steps.append(done))
-    assert steps == [3, 4]
-    assert [index for length, index in asked if length == 8] == [4, 5, 6, 7]
+    assert steps == [3, 4, 5]
+    assert [index for length, index in asked if length == 10] == [4, 5, 6, 7, 8, 9]
     assert models.load(result.model)[1].scores["miou"] == result.scores["miou"]
     assert (out / "metrics.until_2.csv").is_file()
-    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
 def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
@@ -207,6 +170,38 @@ def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
     reason = r"another recipe: optimiser\.rate, trainer\.seeds changed"
     with pytest.raises(RecipeError, match=reason):
         train(changed, tmp_path / "run", resume=True)
+
+
+def test_a_run_goes_on_without_looking_through_its_data_again(recipe, tmp_path, monkeypatch):
+    """By the recipe it was asked for, or by the one that it used; other values are refused."""
+    asked = _with(
+        recipe,
+        data={"normalisation": "train"},
+        loss={"class_weights": "median-frequency", "name": "cross-entropy"},
+        trainer={"steps": 4},
+    )
+    out = tmp_path / "run"
+
+    def stop(done, total):
+        if done == 3:
+            raise _PowerCut
+
+    with pytest.raises(_PowerCut):
+        train(asked, out, on_progress=stop)
+    used = read_recipe(out / "recipe.yaml")
+    assert len(used.loss.options["class_weights"]) == 2
+    monkeypatch.setattr("rsseg.training.settling.catalogue_statistics", None)
+    for other, reason in (
+        ({"data": {"normalisation": "imagenet"}}, "data.normalisation"),
+        ({"loss": {"rare": ["left"]}}, "loss.rare"),
+    ):
+        with pytest.raises(RecipeError, match=f"another recipe: {reason} changed"):
+            train(_with(asked, **other), out, resume=True)
+    with pytest.raises(_PowerCut):
+        train(used, out, resume=True, on_progress=stop)
+    assert train(_with(asked, data={"workers": 1}), out, resume=True).model.is_file()
+    assert read_recipe(out / "recipe.asked.yaml") == asked
+    assert read_recipe(out / "recipe.yaml") == _with(used, data={"workers": 1})
 
 
 def test_a_run_that_is_done_stays_as_it_is(recipe, tmp_path, monkeypatch):

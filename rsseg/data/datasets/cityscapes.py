@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rsseg.data.datasets.decoding import read_numbers
 from rsseg.data.datasets.layout import folders, named_files
 from rsseg.data.datasets.published import Pair, PublishedDataset
+from rsseg.data.datasets.reading import counted
 from rsseg.legend import NODATA, Legend
 
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -79,7 +80,8 @@ class Cityscapes(PublishedDataset):
     def unlabelled(self, source: Path) -> list[str]:
         """The pictures of test."""
         images = named_files(_towns(source, "leftImg8bit", "test"), _IMAGE)
-        return [f"test: {len(images)} pictures whose labels are withheld"] if images else []
+        withheld = f"test: {counted(len(images), 'picture')} with labels withheld"
+        return [withheld] if images else []
 
     def codes(self, path: Path) -> npt.NDArray[np.uint8]:
         """TrainIds, translated where the file holds ids."""

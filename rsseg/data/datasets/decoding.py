@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from rsseg.data.datasets.reading import as_rgb, open_strictly, palette, read_all
+from rsseg.data.datasets.reading import as_rgb, counted, open_strictly, palette, read_all, strips
 from rsseg.errors import CatalogueError, LegendError
 from rsseg.legend import NODATA, Colour, Legend
 
 _UNKNOWN = 254
 """Marks values that mean nothing; no dataset has so many classes."""
-_ROWS = 256
 
 
 def read_colours(
@@ -48,9 +45,9 @@ def read_colours(
     with open_strictly(path) as dataset:
         colours = palette(dataset, path)
         decoded = np.empty(dataset.shape, dtype=np.uint8)
-        for rows, pixels in _strips(dataset, path):
+        for window, pixels in strips(dataset, path):
             red, green, blue = as_rgb(pixels, colours)
-            decoded[rows] = table[red, green, blue]
+            decoded[window.toslices()] = table[red, green, blue]
         unknown = decoded == _UNKNOWN
         count = int(np.count_nonzero(unknown))
         if count > strays * unknown.size:
@@ -58,7 +55,7 @@ def read_colours(
             here = read_all(dataset, path, Window(column, row, 1, 1))
             colour = as_rgb(here, colours)[:, 0, 0].tolist()
             raise LegendError(
-                f"{path} has {count} pixels of unknown colours",
+                f"{path} has {counted(count)} of unknown colours",
                 expected=", ".join(map(str, codes)),
                 got=f"{tuple(colour)} at row {row}, column {column}",
             )
@@ -88,15 +85,16 @@ def read_numbers(path: Path, codes: Mapping[int, int]) -> npt.NDArray[np.uint8]:
                 f"{path} has {dataset.count} bands", expected="one band of numbers"
             )
         decoded = np.empty(dataset.shape, dtype=np.uint8)
-        for rows, pixels in _strips(dataset, path):
+        for window, pixels in strips(dataset, path):
             numbers = np.clip(pixels[0], 0, 255).astype(np.uint8)
-            decoded[rows] = np.where(numbers == pixels[0], table[numbers], _UNKNOWN)
+            known = numbers == pixels[0]
+            decoded[window.toslices()] = np.where(known, table[numbers], _UNKNOWN)
         unknown = decoded == _UNKNOWN
         if unknown.any():
             row, column = _first(unknown)
             number = read_all(dataset, path, Window(column, row, 1, 1))[0, 0, 0]
             raise LegendError(
-                f"{path} has {np.count_nonzero(unknown)} pixels of unknown numbers",
+                f"{path} has {counted(int(np.count_nonzero(unknown)))} of unknown numbers",
                 expected=", ".join(map(str, codes)),
                 got=f"{number} at row {row}, column {column}",
             )
@@ -107,15 +105,6 @@ def colour_codes(legend: Legend, colours: Mapping[str, Colour]) -> dict[Colour, 
     """File code by published colour, from published colours by class name."""
     names = {c.name: c.code for c in legend}
     return {colour: names[name] for name, colour in colours.items()}
-
-
-def _strips(dataset: DatasetReader, path: Path) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-    """Some rows at a time from the top, and their pixels ``(B, rows, w)``."""
-    block = max(rows for rows, _ in dataset.block_shapes)
-    step = _ROWS if block > 2 * _ROWS else block * -(-_ROWS // block)
-    for row in range(0, dataset.height, step):
-        window = Window(0, row, dataset.width, min(step, dataset.height - row))
-        yield slice(row, row + step), read_all(dataset, path, window)
 
 
 def _first(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rsseg.data.datasets.decoding import read_numbers
 from rsseg.data.datasets.layout import folders, named_files
 from rsseg.data.datasets.published import Pair, PublishedDataset
+from rsseg.data.datasets.reading import counted
 from rsseg.legend import NODATA, Legend
 
 
@@ -53,7 +54,8 @@ class LoveDA(PublishedDataset):
     def unlabelled(self, source: Path) -> list[str]:
         """The pictures of Test."""
         return [
-            f"{folder.parent.name}/{folder.name}: {len(images)} pictures whose labels are withheld"
+            f"{folder.parent.name}/{folder.name}: "
+            f"{counted(len(images), 'picture')} with labels withheld"
             for folder in _domains(source, "test")
             if (images := named_files(folders(folder, "images_png"), r"(\d+)\.png"))
         ]

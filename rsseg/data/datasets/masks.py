@@ -10,20 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from rsseg.data.colours import decode_colours
 from rsseg.data.datasets.class_tables import ClassTable
-from rsseg.data.datasets.reading import open_strictly
-from rsseg.errors import LegendError, SceneError
+from rsseg.data.datasets.reading import open_strictly, read_valid, strips
+from rsseg.errors import LegendError
 from rsseg.geo.class_raster import LEGEND_TAG, is_class_raster, read_legend
 from rsseg.geo.grid import Grid
-from rsseg.geo.quiet import quietly
 from rsseg.legend import NODATA, Colour, Legend
-
-_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def decode(
             else:
                 part = _mapped(pixels[0], values)
             part[~valid] = NODATA
-            codes[window.row_off : window.row_off + window.height] = part
+            codes[window.toslices()] = part
     return codes
 
 
@@ -101,19 +97,8 @@ def _strips(
     dataset: DatasetReader, path: Path
 ) -> Iterator[tuple[Window, npt.NDArray[Any], npt.NDArray[np.bool_]]]:
     """Full-width windows, their RGB or values ``(B, h, w)``, and where they are valid."""
-    bands = [1, 2, 3] if dataset.count >= 3 else [1]
-    rows = max(1, _PIXELS // dataset.width)
-    for row in range(0, dataset.height, rows):
-        window = Window(0, row, dataset.width, min(rows, dataset.height - row))
-        try:
-            with quietly():
-                pixels = dataset.read(bands, window=window)
-                valid = dataset.dataset_mask(window=window) > 0
-        except RasterioError as error:
-            raise SceneError(
-                f"{path} cannot be read", remedy="it is damaged or incomplete"
-            ) from error
-        yield window, pixels, valid
+    for window, pixels in strips(dataset, path, [1, 2, 3] if dataset.count >= 3 else [1]):
+        yield window, pixels, read_valid(dataset, path, window)
 
 
 def _values(dataset: DatasetReader, path: Path) -> frozenset[int]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.datasets.decoding import colour_codes
 from rsseg.data.datasets.layout import require_own_files
-from rsseg.data.datasets.reading import open_strictly, plain_grid, read_all, read_rgb
+from rsseg.data.datasets.reading import counted, open_strictly, plain_grid, read_all, read_rgb
 from rsseg.data.tables import write_catalogue
 from rsseg.errors import CatalogueError
 from rsseg.geo.class_raster import write_raster
@@ -213,7 +213,7 @@ class PublishedDataset(ABC):
 
     def note_strays(self, path: Path, pixels: int) -> None:
         """Note that so many pixels of a label are left unlabelled for their colours."""
-        self.notes.append(f"{path.name}: {pixels:,} pixels of unknown colours are left unlabelled")
+        self.notes.append(f"{path.name}: {counted(pixels)} of unknown colours left unlabelled")
 
     def missing(self, source: Path) -> CatalogueError:
         """The error of a folder that is not this dataset."""

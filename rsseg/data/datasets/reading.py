@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from rasterio.windows import Window
 from rsseg.errors import CatalogueError, SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
+from rsseg.geo.quiet import quietly
+
+_ROWS = 256
 
 
 @contextmanager
@@ -37,12 +40,40 @@ def read_all(dataset: DatasetReader, path: Path, window: Window | None = None) -
     Raises:
         SceneError: If it is damaged.
     """
-    try:
+    with _whole(path):
         return np.asarray(dataset.read(window=window))
-    except RasterioError as error:
-        raise SceneError(
-            f"{path} cannot be read", remedy="it is damaged or incomplete, get it again"
-        ) from error
+
+
+def strips(
+    dataset: DatasetReader, path: Path, bands: Sequence[int] | None = None
+) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
+    """Full-width windows of an open raster from the top, and their pixels ``(B, rows, w)``.
+
+    Args:
+        dataset: The raster.
+        path: Its name, for the message.
+        bands: Numbers of the bands; all if None.
+
+    Raises:
+        SceneError: If it is damaged.
+    """
+    block = max(rows for rows, _ in dataset.block_shapes)
+    step = _ROWS if block > 2 * _ROWS else block * -(-_ROWS // block)
+    for row in range(0, dataset.height, step):
+        window = Window(0, row, dataset.width, min(step, dataset.height - row))
+        with _whole(path):
+            pixels = np.asarray(dataset.read(bands, window=window))
+        yield window, pixels
+
+
+def read_valid(dataset: DatasetReader, path: Path, window: Window) -> npt.NDArray[np.bool_]:
+    """Where a window of an open raster is valid ``(h, w)``.
+
+    Raises:
+        SceneError: If it is damaged.
+    """
+    with _whole(path), quietly():
+        return np.asarray(dataset.dataset_mask(window=window) > 0)
 
 
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
@@ -84,3 +115,18 @@ def as_rgb(
 def plain_grid(pixels: npt.NDArray[Any]) -> Grid:
     """The grid of pixels ``(B, h, w)`` that have no place on the ground."""
     return Grid(pixels.shape[1], pixels.shape[2], Affine.identity(), None)
+
+
+def counted(number: int, noun: str = "pixel") -> str:
+    """So many of these, in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RasterioError as error:
+        raise SceneError(
+            f"{path} cannot be read", remedy="it is damaged or incomplete, get it again"
+        ) from error

@@ -36,7 +36,7 @@ def test_train_ids_are_taken_where_they_were_made(
 def test_withheld_labels_are_reported(miniature: Any, tmp_path: Path) -> None:
     miniature("cityscapes", tmp_path / "source")
     prepared = Cityscapes().prepare(tmp_path / "source", tmp_path / "target")
-    assert prepared.left_out == ("test: 1 pictures whose labels are withheld",)
+    assert prepared.left_out == ("test: 1 picture with labels withheld",)
     assert prepared.catalogue.splits == ("train", "val")
 
 

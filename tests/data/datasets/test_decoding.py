@@ -78,7 +78,7 @@ def test_the_place_of_an_unknown_colour_is_told_beyond_the_first_strip(
     pixels[0] = 200
     pixels[:, 777, 2] = (1, 2, 3)
     path = write(tmp_path / "label.tif", pixels)
-    with pytest.raises(LegendError, match=r"label\.tif has 1 pixels of unknown colours, expected "):
+    with pytest.raises(LegendError, match=r"label\.tif has 1 pixel of unknown colours, expected "):
         read_colours(path, CODES)
     with pytest.raises(LegendError, match=r"got \(1, 2, 3\) at row 777, column 2$"):
         read_colours(path, CODES, strays=0.9 / 3600)

@@ -25,7 +25,7 @@ from rsseg_cli import prepare as cli
 from rsseg_cli.main import main
 
 NAMES = sorted(cli.DATASETS)
-WITH_OPTIONS = ("alpine", "folder", "gaofen1")
+WITH_OPTIONS = ("alpine", "folder", "gaofen1", "torchgeo")
 OTHER_LAYOUT = ("dubai",)
 """Datasets of which no file can be there twice, as their names are unique in one folder."""
 
@@ -157,7 +157,7 @@ FAULTS: Faults = {
     "unknown value": (
         lambda p, repaint: repaint(p.label, _paint(77)),
         LegendError,
-        r"{label} has \d+ pixels of unknown .*77.* at row 5, column 7",
+        r"{label} has [\d,]+ pixels of unknown .*77.* at row 5, column 7",
     ),
     "label of another size": (
         lambda p, repaint: repaint(p.label, lambda pixels: pixels[:, 1:]),

@@ -86,9 +86,7 @@ def test_few_stray_colours_are_left_unlabelled_and_many_are_refused(
     assert np.array_equal(codes, expected)
     dataset = Gid()
     dataset.codes(tmp_path / "few_label.tif")
-    assert dataset.notes == [
-        f"few_label.tif: {allowed} pixels of unknown colours are left unlabelled"
-    ]
+    assert dataset.notes == [f"few_label.tif: {allowed} pixels of unknown colours left unlabelled"]
     pixels[:, 60, 5] = (255, 0, 3)
     with pytest.raises(LegendError, match=rf"{allowed + 1} pixels .*\(14, 11, 11\) at row 40, col"):
         Gid().codes(write(tmp_path / "many_label.tif", pixels))
@@ -108,7 +106,7 @@ def test_stray_colours_are_noted_once_for_each_run(
     for target in ("one", "two"):
         prepared = dataset.prepare(tmp_path / "source", tmp_path / target)
         assert prepared.notes == (
-            f"{first.label.name}: 1 pixels of unknown colours are left unlabelled",
+            f"{first.label.name}: 1 pixel of unknown colours left unlabelled",
         )
         with rasterio.open(prepared.catalogue.scenes[0].label) as label:
             assert label.read(1)[3, 4] == NODATA

@@ -64,7 +64,7 @@ def test_unknown_numbers_of_the_contest_are_refused(write: Any, tmp_path: Path) 
     numbers = np.zeros((1, 4, 5), np.uint8)
     numbers[0, 3, 2] = 16
     path = write(tmp_path / "a_15label.png", numbers)
-    with pytest.raises(LegendError, match=r"1 pixels of unknown numbers, .*16 at row 3, column 2"):
+    with pytest.raises(LegendError, match=r"1 pixel of unknown numbers, .*16 at row 3, column 2"):
         Gid15().codes(path)
 
 

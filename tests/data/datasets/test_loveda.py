@@ -18,7 +18,7 @@ from rsseg.legend import NODATA
 def test_withheld_labels_are_reported(miniature: Any, tmp_path: Path) -> None:
     miniature("loveda", tmp_path / "source")
     prepared = LoveDA().prepare(tmp_path / "source", tmp_path / "target")
-    assert prepared.left_out == ("Test/Urban: 1 pictures whose labels are withheld",)
+    assert prepared.left_out == ("Test/Urban: 1 picture with labels withheld",)
 
 
 def test_one_split_is_enough(miniature: Any, tmp_path: Path) -> None:

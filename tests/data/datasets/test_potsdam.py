@@ -84,7 +84,7 @@ def test_inexact_colours_are_refused_elsewhere(name: str, write: Any, tmp_path: 
     pixels[2] = 255
     pixels[:, 2, 3] = (252, 255, 0)
     path = write(tmp_path / f"top_potsdam_{name}.tif", pixels)
-    with pytest.raises(LegendError, match=r"1 pixels .*\(252, 255, 0\) at row 2, column 3"):
+    with pytest.raises(LegendError, match=r"1 pixel .*\(252, 255, 0\) at row 2, column 3"):
         Potsdam().codes(path)
 
 

@@ -1,0 +1,92 @@
+"""What runs do beside their steps: progress, what is logged when, early end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+
+from rsseg.training.task import SCORE
+
+EVERY = 20
+"""Steps between entries in the log, which the first and the last step come into too."""
+
+
+class Progress(Callback):
+    """Tells the caller of each step."""
+
+    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+        self._on_progress, self._told = on_progress, -1
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Report the step, once all batches of it are through."""
+        if trainer.is_global_zero and trainer.global_step != self._told:
+            self._told = trainer.global_step
+            self._on_progress(trainer.global_step, int(trainer.max_steps))
+
+
+class FirstStep(Callback):
+    """Lets the first step be logged too."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Log this step, or go back to the interval."""
+        every = 1 if trainer.global_step == 1 else EVERY
+        trainer.log_every_n_steps = every  # type: ignore[attr-defined]
+
+
+class LastStep(Callback):
+    """Lets the last step be validated and logged too, whatever the intervals."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Ask for the end, before which Lightning does both."""
+        if trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True
+
+
+class Patience(EarlyStopping):
+    """Ends a run after so many validations without a better score, also one that is resumed."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__(SCORE, mode="max", patience=patience, check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Stop at once where the last checkpoint is that of the end."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class Waiting(Callback):
+    """Logs ``data_wait``, the share of the time that steps wait for their batch."""
+
+    def __init__(self) -> None:
+        self._ended: float | None = None
+        self._begun = 0.0
+        self._waited = self._passed = 0.0
+        self._logged = 0
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Note how long the batch took to come."""
+        self._begun = time.perf_counter()
+        if self._ended is not None:
+            self._waited += self._begun - self._ended
+            self._passed += self._begun - self._ended
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, task: lightning.LightningModule, *rest: Any
+    ) -> None:
+        """Note how long the step took, and log the share now and then."""
+        self._ended = time.perf_counter()
+        self._passed += self._ended - self._begun
+        step = trainer.global_step
+        due = step % EVERY == 0 or step >= trainer.max_steps
+        if due and step != self._logged:
+            self._logged = step
+            task.log("data_wait", self._waited / self._passed)
+            self._waited = self._passed = 0.0
+
+    def on_validation_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Validation is no waiting."""
+        self._ended = None
