@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,18 @@ def command(
         return
     from rsseg.geo.together import as_one_scene
 
-    with as_one_scene(find_scenes(scenes)) as scene:
+    files = find_scenes(scenes)
+    with as_one_scene(files) as scene:
+        # what several files are one by lies in a folder that is gone when the user looks for it
+        hidden = "" if len(files) == 1 else str(Path(scene).parent / "_")[:-1]
         if dry_run:
             text, data = _dry_run(scene, model, options)
+            data |= {"scene": _without(hidden, data["scene"])}
+            data |= {"notes": [_without(hidden, note) for note in data["notes"]]}
             helpers.note(tuple(data["notes"]), quiet=quiet)
-            helpers.report(text, data, **output)
+            helpers.report(_without(hidden, text), data, **output)
         else:
-            _predict(scene, out, model, polygons, options, began, **output)
+            _predict(scene, out, model, polygons, options, began, hidden, **output)
 
 
 def _predict(
@@ -125,11 +131,12 @@ def _predict(
     polygons: str | None,
     options: Any,
     began: float,
+    hidden: str,
     *,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Map one scene and print what came of it."""
+    """Map one scene and print what came of it, less a folder that is hidden."""
     from rsseg.prediction import predict
 
     if polygons:
@@ -138,11 +145,12 @@ def _predict(
         imports = time.perf_counter() - began
         result = predict(scene, out, bundle=model, options=options, on_progress=on_progress)
     result = result.after(imports)
+    result = replace(result, notes=tuple(_without(hidden, note) for note in result.notes))
     helpers.note(result.notes, quiet=quiet)
     data = result.to_json()
     text = (
         f"{out}: {result.width} x {result.height} pixels in {result.seconds:.1f} s; "
-        f"{helpers.shares(result.classes)}"
+        f"{predict_many.shares(result.classes)}"
     )
     if polygons:
         from rsseg.vectorise import VectoriseOptions, vectorise
@@ -187,6 +195,10 @@ def _options(
         aoi=None if aoi is None else Path(aoi),
         **rest,
     )
+
+
+def _without(hidden: str, text: str) -> str:
+    return text.replace(hidden, "") if hidden else text
 
 
 def _require_polygons(scene: str, polygons: str, *, overwrite: bool) -> None:

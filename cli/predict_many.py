@@ -48,7 +48,7 @@ def run(
                 click.echo(f"failed: {outcome.scene}: {outcome.error}", err=True)
             else:
                 notes = outcome.result["notes"] if outcome.state == "done" else ()
-                helpers.note(tuple(f"{outcome.scene}: {note}" for note in notes), quiet=quiet)
+                helpers.note(_of_scene(outcome.scene, notes), quiet=quiet)
                 if not (quiet or as_json):
                     click.echo(_line(outcome.state, outcome.to_json()))
     summary = totals(done, time.perf_counter() - began)
@@ -57,7 +57,7 @@ def run(
     if summary["failed"]:
         raise SceneError(
             f"{summary['failed']} of {len(scenes)} scenes failed",
-            remedy="the same command does them and no others",
+            remedy="once the reasons are gone, the same command does them and no others",
         )
 
 
@@ -78,8 +78,7 @@ def dry_run(tell: Any, sources: Sequence[str], out: str, *, quiet: bool, as_json
     told = [tell(scene, engines=engines) for scene in find_scenes(sources)]
     rows = [data for _, data in told]
     for data in rows:
-        notes = tuple(f"{data['scene']}: {note}" for note in data["notes"])
-        helpers.note(notes, quiet=quiet)
+        helpers.note(_of_scene(data["scene"], data["notes"]), quiet=quiet)
     sums = {
         "scenes": len(rows),
         "windows": sum(data["windows"] for data in rows),
@@ -97,12 +96,22 @@ def dry_run(tell: Any, sources: Sequence[str], out: str, *, quiet: bool, as_json
     helpers.report(text, data, quiet=quiet, as_json=as_json)
 
 
+def shares(classes: dict[str, int]) -> str:
+    """Classes and their shares of a map, or that it has none."""
+    return helpers.shares(classes) if any(classes.values()) else "no pixel has a class"
+
+
+def _of_scene(scene: str, notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes that say of which scene they are."""
+    return tuple(note if note.startswith(scene) else f"{scene}: {note}" for note in notes)
+
+
 def _line(state: str, told: dict[str, Any]) -> str:
     if state == "skipped":
         return f"{told['out']}: done before"
     text = (
         f"{told['out']}: {told['width']} x {told['height']} pixels in {told['seconds']:.1f} s; "
-        f"{helpers.shares(told['classes'])}"
+        f"{shares(told['classes'])}"
     )
     if "polygons" in told:
         text += f"\n{told['polygons']}: {told['polygon_count']:,} polygons"
@@ -113,5 +122,5 @@ def _summary(out: str, sums: dict[str, Any]) -> str:
     states = ", ".join(f"{sums[state]} {state}" for state in ("done", "skipped", "failed"))
     return (
         f"{out}: {sums['scenes']} scenes, {states}, in {sums['seconds']:.1f} s; "
-        f"{helpers.shares(sums['classes'])}"
+        f"{shares(sums['classes'])}"
     )

@@ -82,7 +82,7 @@ def test_the_summary_of_a_run_with_a_failure(
     told = result.stderr.splitlines()
     assert told[0].startswith(f"failed: {tmp_path}/in/b.tif: ")
     assert "too few bands" in told[0]
-    assert told[1] == "Error: 1 of 3 scenes failed; the same command does them and no others"
+    assert told[1].startswith("Error: 1 of 3 scenes failed; once the reasons are gone, the same")
     data = json.loads(result.stdout)
     assert [scene["state"] for scene in data["scenes"]] == ["done", "failed", "done"]
     assert {"classes", "windows", "forward_seconds"} <= set(data["scenes"][0])
@@ -120,6 +120,9 @@ def test_tiles_as_one_give_the_map_of_the_whole(
     with rasterio.open(tmp_path / "many.tif") as ours, rasterio.open(whole) as scene:
         assert (ours.transform, ours.crs) == (scene.transform, scene.crs)
         assert ours.tags()["RSSEG_SCENE"] == "tile_000_000_and_8_more.vrt"
+    told = predict(folder, "--as-one", "--gsd", "5", "--out", tmp_path / "x.tif", "--dry-run")
+    assert told.stdout.startswith("tile_000_000_and_8_more.vrt: ")
+    assert told.stderr.startswith("note: tile_000_000_and_8_more.vrt has 5 m per pixel")
 
 
 def test_files_that_are_no_scene_together_are_refused(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from rsseg.errors import BandError
+from rsseg.errors import BandError, SceneError
 
 _SPELLINGS = {
     "coastal": ("coastalaerosol", "deepblue", "ultrablue"),
@@ -115,6 +117,23 @@ def choose_bands(
     if not chosen:
         raise BandError(f"no band of {name} was chosen")
     return tuple(chosen)
+
+
+def common_dtype(dataset: DatasetReader, bands: Sequence[int], name: str) -> np.dtype[Any]:
+    """The type that the values of these bands fit, which GDAL and numpy share.
+
+    Args:
+        dataset: An open raster.
+        bands: Numbers from 1.
+        name: What to call the raster in messages.
+
+    Raises:
+        SceneError: If the values are complex.
+    """
+    types = {dataset.dtypes[band - 1] for band in bands}
+    if any(kind.startswith("complex") for kind in types):
+        raise SceneError(f"{name} holds complex numbers", expected="real pixel values")
+    return np.result_type(*types)
 
 
 def _tag(dataset: DatasetReader, number: int) -> str | None:

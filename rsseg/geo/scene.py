@@ -11,18 +11,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from rsseg.errors import SceneError
-from rsseg.geo.bands import band_names, choose_bands, find_band, told_names
+from rsseg.geo.bands import band_names, choose_bands, common_dtype, find_band, told_names
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.quiet import quietly
 from rsseg.geo.remote import ATTEMPTS, is_remote, pause, public_name
 from rsseg.geo.tiling import inner_part, shifted
+
+_ROWS = 1024
+"""Rows whose pixels are read at a time to know which are valid."""
 
 
 class Scene:
@@ -55,12 +59,12 @@ class Scene:
         try:
             self._part = part
             self._remote = any(map(is_remote, (self.path, *_sources(self._dataset))))
-            self.grid = (
-                Grid.of(self._dataset) if part is None else Grid.of(self._dataset).crop(part)
-            )
+            grid = Grid.of(self._dataset)
+            self.grid = grid if part is None else grid.crop(part)
             self.bands = choose_bands(self._dataset, bands, self.name)
-            self.dtype = _dtype(self._dataset, self.bands, self.name)
-            with quietly(), reading(self._dataset):
+            self.dtype = common_dtype(self._dataset, self.bands, self.name)
+            # within an Env, as what GDAL says of masks is not for the terminal
+            with quietly(), rasterio.Env(), reading(self._dataset):
                 flags = self._dataset.mask_flag_enums
             self._flags = {flag for band in self.bands for flag in flags[band - 1]}
             self._shadowed = self._dataset.nodata is not None
@@ -175,12 +179,16 @@ class Scene:
         Raises:
             SceneError: If the file is damaged or no longer there.
         """
-        if self._all_valid:
-            part = inner_part(
-                window, (self.grid.height, self.grid.width), (int(window.height), int(window.width))
-            )
-            return np.pad(np.ones(part.shape, np.bool_), part.pads, constant_values=False)
-        return self.read(window)[1]
+        size = int(window.height), int(window.width)
+        part = inner_part(window, (self.grid.height, self.grid.width), size)
+        valid = np.ones(part.shape, np.bool_)
+        if not self._all_valid:
+            inside = part.inside
+            for row in range(0, len(valid), _ROWS):
+                rows = min(_ROWS, len(valid) - row)
+                some = Window(inside.col_off, inside.row_off + row, inside.width, rows)
+                valid[row : row + rows] = self.read(some)[1]
+        return np.pad(valid, part.pads, constant_values=False) if part.padded else valid
 
     def _try_to_read(
         self, inside: Window, resampled: dict[str, Any]
@@ -239,14 +247,5 @@ class Scene:
 
 def _sources(dataset: DatasetReader) -> list[str]:
     """The files that a VRT reads from, as GDAL calls them; none for any other raster."""
-    return (
-        [path for path in dataset.files if path != dataset.name] if dataset.driver == "VRT" else []
-    )
-
-
-def _dtype(dataset: DatasetReader, bands: tuple[int, ...], path: str) -> np.dtype[Any]:
-    """The common type of the bands, which must be one that GDAL and numpy share."""
-    types = {dataset.dtypes[band - 1] for band in bands}
-    if any(name.startswith("complex") for name in types):
-        raise SceneError(f"{path} holds complex numbers", expected="real pixel values")
-    return np.result_type(*types)
+    virtual = dataset.driver == "VRT"
+    return [path for path in dataset.files if path != dataset.name] if virtual else []

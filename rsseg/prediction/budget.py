@@ -10,6 +10,7 @@ from rsseg.errors import OptionError
 from rsseg.geo.remote import public_name
 from rsseg.geo.shards import Shard, Swath, swaths
 from rsseg.geo.tiling import Tiling
+from rsseg.prediction.mosaic import AT_ONCE
 
 if TYPE_CHECKING:
     from rsseg.prediction.plan import Plan
@@ -97,14 +98,17 @@ class Budget:
 def budget_of(work: Plan) -> Budget:
     """The budget of a plan, whose swaths are not chosen yet."""
     tiling, layers = work.tiling, len(work.layers)
-    window, side, classes = tiling.size**2, work.side, len(work.bundle.legend)
+    side, classes = work.side, len(work.bundle.legend)
     rows = min(tiling.size, tiling.height)
+    window = rows * min(tiling.size, tiling.width)
     raw = len(work.bands) * work.dtype.itemsize
     waiting = (work.ahead + 2 * work.batch + work.readers + 1) * (2 * raw * side**2 + 2 * window)
-    # results of two calls, the engine's own two, and one being weighed
-    scores = (2 * work.batch + 3) * 4 * classes * window
+    # results of two calls, and the engine's own two
+    scores = (2 * work.batch + 2) * 4 * classes * side**2
     if work.options.tta != "none":
-        scores += 2 * work.batch * 4 * classes * window
+        scores += 2 * work.batch * 4 * classes * side**2
+    # what is being weighed, and interpolated before
+    scores += (1 if side == tiling.size else 4) * 4 * min(AT_ONCE, classes * window)
     weights = 0 if work.model is None else _COPIES * work.model.stat().st_size
     engine = _ENGINE_BYTES[work.placement.engine] + weights + 300 * side**2
     finished = max(shard.right - shard.left for shard in work.shards) * min(tiling.stride, rows)

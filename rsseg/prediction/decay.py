@@ -20,6 +20,7 @@ from rsseg.bundle import DECAY_BINS
 from rsseg.caching import cache_folder, cache_place
 from rsseg.geo.scene import Scene
 from rsseg.geo.tiling import Tiling
+from rsseg.prediction.enlarging import enlarged
 from rsseg.prediction.sampling import spread
 from rsseg.replacing import replacing
 
@@ -60,7 +61,7 @@ def measure_decay(
     """Share of pixels whose class differs from the reference, by distance from the border.
 
     Args:
-        score: Class scores ``(N, K, size, size)`` of raw windows ``(N, B, side, side)``.
+        score: Class scores ``(N, K, side, side)`` of raw windows ``(N, B, side, side)``.
         scene: What is read.
         size: Side of a window in pixels of the scene.
         side: Side it is resampled to.
@@ -93,7 +94,7 @@ def measure_decay(
             for d, a in corners
         ]
         scores = [
-            score(window[None])[0][:, rows, columns].copy()
+            enlarged(score(window[None])[0], size, rows, columns).copy()
             for window, (rows, columns) in zip(windows, parts, strict=True)
         ]
         weighted = [

@@ -124,7 +124,6 @@ def make_engine(
     window: int,
     dtype: np.dtype[Any],
     *,
-    footprint: int,
     model: Path | None,
     network: nn.Module | None,
     identity: str,
@@ -136,7 +135,6 @@ def make_engine(
         bundle: Describes the network.
         window: Side of the windows, pixels.
         dtype: Type of the raw windows.
-        footprint: Side of the probabilities, to which they are interpolated if it is another.
         model: The model file, unless a network is given.
         network: A network of the caller's, mapping normalised images to logits.
         identity: Hash of the weights.
@@ -153,7 +151,7 @@ def make_engine(
             if placement.precision == "int8"
             else graph_of(model, network, bundle, window, identity)
         )
-        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, footprint)
+        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision)
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -161,7 +159,7 @@ def make_engine(
 
         assert model is not None
         network, _ = load(model)
-    return TorchEngine(network, bundle, window, placement, footprint)
+    return TorchEngine(network, bundle, window, placement)
 
 
 def graph_of(

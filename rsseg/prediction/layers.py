@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA, Legend
-from rsseg.prediction.mosaic import Array, library
+from rsseg.prediction.enlarging import Array, library
 from rsseg.prediction.options import PredictOptions
 
 

@@ -83,7 +83,6 @@ class Subject:
                 self.bundle,
                 self.side,
                 self.scene.dtype,
-                footprint=self.size,
                 model=self.model,
                 network=self.network,
                 identity=self.identity,

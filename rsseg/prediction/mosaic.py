@@ -7,16 +7,14 @@ arrays; the sums live where the scores are.
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from rsseg.geo.tiling import Tiling
+from rsseg.prediction.enlarging import Array, enlarged, library
 
-Array = Any
-"""A numpy array or a torch tensor."""
+AT_ONCE = 2**21
+"""Scores that are weighed at a time: all of a usual window, for a GPU wants few large calls."""
 
 
 class Mosaic:
@@ -51,14 +49,30 @@ class Mosaic:
         self.valid[...] = False
 
     def add(self, column: int, scores: Array) -> None:
-        """Add the class scores ``(K, size, size)`` of a window of the current row."""
-        here, part = self._place(column)
-        down, across = self._weights
-        weight = down[self._row][part[0], None] * across[column][None, part[1]]
-        self.sums[(slice(None), *here)] += scores[(slice(None), *part)] * weight
+        """Add the class scores of a window of the current row.
+
+        A few rows at a time, which stay in the caches.
+
+        Args:
+            column: Which window of the row.
+            scores: ``(K, size, size)``, or of another side ``(K, s, s)``, from which they are
+                interpolated.
+        """
+        (rows, here), (_, part) = self._place(column)
+        down, across = self._weights[0][self._row], self._weights[1][column][None, part]
+        step = max(1, AT_ONCE // max(1, len(self.sums) * (here.stop - here.start)))
+        for top in range(0, rows.stop, step):
+            some = slice(top, min(top + step, rows.stop))
+            weight = down[some, None] * across
+            self.sums[:, some, here] += enlarged(scores, self.tiling.size, some, part) * weight
 
     def mark(self, column: int, valid: npt.NDArray[np.bool_]) -> None:
-        """Note which pixels ``(size, size)`` of a window of the current row are valid."""
+        """Note which pixels of a window of the current row are valid.
+
+        Args:
+            column: Which window of the row.
+            valid: ``(size, size)``; what lies beyond the scene may be left out.
+        """
         here, part = self._place(column)
         self.valid[here] |= valid[part]
 
@@ -111,11 +125,6 @@ def profiles(tiling: Tiling, blend: str) -> tuple[list[npt.NDArray[np.float32]],
         _share(shape, starts, length)
         for starts, length in ((tiling.rows, tiling.height), (tiling.columns, tiling.width))
     )
-
-
-def library(array: Array) -> Any:
-    """numpy, or torch if the array is a tensor of it."""
-    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def _share(

@@ -40,7 +40,6 @@ class OpenVINOEngine:
         dtype: Type of the raw windows.
         precision: ``fp32``, ``bf16``, or ``int8`` for a quantised graph, what is left of which
             runs in bf16 where the CPU has it.
-        footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
         BundleError: If the graph cannot be read or does not fit the bundle.
@@ -57,7 +56,6 @@ class OpenVINOEngine:
         window: int,
         dtype: np.dtype[Any],
         precision: str,
-        footprint: int | None = None,
     ) -> None:
         self.precision, self.seconds = precision, 0.0
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
@@ -75,7 +73,7 @@ class OpenVINOEngine:
                 got=classes,
             )
         self._compiled = core.compile_model(
-            _from_raw_to_probabilities(model, bundle, self._dtype, footprint or window),
+            _from_raw_to_probabilities(model, bundle, self._dtype),
             "CPU",
             {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)},
         )
@@ -124,21 +122,11 @@ def _hint(precision: str) -> openvino.Type:
 
 
 def _from_raw_to_probabilities(
-    model: openvino.Model, bundle: Bundle, dtype: np.dtype[Any], side: int
+    model: openvino.Model, bundle: Bundle, dtype: np.dtype[Any]
 ) -> openvino.Model:
     logits = model.get_results()[0].input_value(0)
     softmax = opset13.softmax(logits, axis=1)
-    result = softmax
-    if side != model.input(0).shape[-1]:
-        result = opset13.interpolate(
-            softmax,
-            np.array([side, side], np.int64),
-            mode="linear_onnx",
-            shape_calculation_mode="sizes",
-            coordinate_transformation_mode="half_pixel",
-            axes=np.array([2, 3], np.int64),
-        )
-    model = openvino.Model([result], model.get_parameters())
+    model = openvino.Model([softmax], model.get_parameters())
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(_TYPES[dtype]).set_layout(openvino.Layout("NCHW"))
     scaling = bundle.normalisation

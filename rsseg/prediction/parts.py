@@ -68,6 +68,7 @@ class Parts:
             with replacing(self._journal) as unfinished:
                 unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
         except OSError as error:
+            self.remove()
             raise OutputError(f"{self._journal} cannot be written: {error.strerror}") from error
 
     def recorded(self, key: str) -> Any:

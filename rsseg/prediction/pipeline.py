@@ -187,14 +187,17 @@ class _Reader:
     def _read(self, row: int, column: int) -> _Window:
         tiling, wanted = self._plan.tiling, self._plan.area.polygons
         place = tiling.window(tiling.rows[row], tiling.columns[column])
-        mask = None if wanted is None else wanted.read(place) != NODATA
+        inside = place.crop(tiling.height, tiling.width)
+        mask = None if wanted is None else wanted.read(inside) != NODATA
         if mask is not None and not mask.any():
             return _Window(column, None, mask)
         side, fill = self._plan.side, self._plan.bundle.normalisation.raw_mean
         scene = self._scene()
         pixels, valid = scene.read(place, (side, side), fill)
-        if side != tiling.size:
-            valid = scene.valid(place)
+        if side == tiling.size:
+            valid = valid[: int(inside.height), : int(inside.width)]
+        else:
+            valid = scene.valid(inside)
         if mask is not None:
             valid &= mask
         return _Window(column, pixels if valid.any() else None, valid)

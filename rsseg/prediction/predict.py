@@ -212,7 +212,6 @@ def load_engine(work: Plan, network: nn.Module | None = None, forward: int | Non
         work.bundle,
         work.side,
         work.dtype,
-        footprint=work.tiling.size,
         model=work.model,
         network=network,
         identity=work.identity,

@@ -156,7 +156,7 @@ class LastEngine:
         """The engine of a plan; with so many windows in a forward pass if given."""
         key = (
             *(work.placement, work.identity, work.calibrated, work.bundle.normalisation),
-            *(work.side, work.tiling.size, work.dtype, work.options.tta),
+            *(work.side, work.dtype, work.options.tta),
             *(work.options.batch_size, forward),
         )
         if self._engine is None or key != self._key:

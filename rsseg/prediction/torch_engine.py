@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BundleError, OptionError
@@ -30,7 +29,6 @@ class TorchEngine:
         bundle: Gives classes and normalisation.
         window: Side of the windows, pixels.
         placement: Device, precision, and the windows of one forward pass to try first.
-        footprint: Side to which the probabilities are interpolated; None for the windows'.
 
     Raises:
         OptionError: If the device is not there, or its memory does not hold one window.
@@ -45,11 +43,10 @@ class TorchEngine:
         bundle: Bundle,
         window: int,
         placement: Placement,
-        footprint: int | None = None,
     ) -> None:
         device = placement.device
         self.device, self.precision, self.batch = device, placement.precision, placement.batch
-        self._classes, self._side = len(bundle.legend), footprint or window
+        self._classes, self._side = len(bundle.legend), window
         try:
             self._network = network.eval().to(device)
         except (RuntimeError, AssertionError) as error:
@@ -119,10 +116,7 @@ class TorchEngine:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with exact, torch.autocast(kind, dtype, enabled=dtype is not None):
             logits: Tensor = self._network(images)
-        scores = logits.float().softmax(dim=1)
-        if scores.shape[-2:] == images.shape[-2:] != (self._side, self._side):
-            scores = functional.interpolate(scores, size=(self._side, self._side), mode="bilinear")
-        return scores
+        return logits.float().softmax(dim=1)
 
     def _settle(self, bands: int, window: int) -> None:
         """Run empty windows: what does not fit shows here, not in the middle of a scene."""

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 import rsseg.prediction.plan as planning
 from rsseg.bundle import Bundle
 from rsseg.errors import OptionError
-from rsseg.geo.shards import shards
+from rsseg.geo.shards import shards, swaths
 from rsseg.geo.tiling import Tiling
 from rsseg.prediction import PredictOptions
 from rsseg.prediction.budget import LEAST_CACHE, Budget, widest
@@ -43,12 +43,12 @@ def test_the_fewest_swaths_that_fit_are_taken(limit: int, striped: bool) -> None
     chosen = held.choose(TILING, BLOCKS)
     memory = held.memory(widest(chosen))
     most = len({shard.left for shard in BLOCKS})
-    least = 300_000_000 + 15_000 * 4224 + LEAST_CACHE
-    if limit < least - 15_000 * 384:
+    least = 300_000_000 + 15_000 * widest(swaths(TILING, BLOCKS, most)) + LEAST_CACHE
+    if limit < least:
         assert len(chosen) == most
         with pytest.raises(OptionError, match="raise --memory"):
             held.require(widest(chosen))
-    elif limit >= least + 15_000 * 384:
+    else:
         held.require(widest(chosen))
         assert memory <= limit
         shared = 4096 * (50_000 if striped else 1408)

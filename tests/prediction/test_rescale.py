@@ -11,6 +11,7 @@ import rasterio
 from affine import Affine
 
 from rsseg.errors import OptionError
+from rsseg.geo.shards import swaths
 from rsseg.prediction import PredictOptions, predict
 from rsseg.prediction.predict import plan
 
@@ -66,6 +67,54 @@ def test_windows_cover_more_ground(make_scene: Any, make_bundle: Any, pointwise:
     work = plan(scene, bundle=bundle, network=pointwise(), options=options)
     assert (work.side, work.tiling.size, work.tiling.stride) == (50, 120, 90)
     assert not any("--rescale" in note for note in work.notes)
+
+
+@pytest.mark.parametrize("validity", ["none", "mask"])
+def test_windows_far_larger_than_the_scene_take_no_more_than_it(
+    tmp_path: Any, make_scene: Any, make_bundle: Any, pointwise: Any, read: Any, validity: str
+) -> None:
+    valid = np.ones((90, 120), np.bool_)
+    if validity == "mask":
+        valid[:40, :50] = False
+    fine = Affine(0.02, 0, 4e5, 0, -0.02, 5e6)
+    scene = make_scene(valid=valid, validity=validity, transform=fine)
+    bundle, network = replace(make_bundle(window=512), gsd=0.6), pointwise()
+    options = PredictOptions(rescale=True)
+    work = plan(scene, bundle=bundle, network=network, options=options)
+    usual = plan(scene, bundle=bundle, network=network, options=PredictOptions())
+    assert work.tiling.size == 15_360
+    assert work.memory < 1.2 * usual.memory
+    predict(scene, tmp_path / "map.tif", bundle=bundle, network=network, options=options)
+    assert np.array_equal(read(tmp_path / "map.tif") != 255, valid)
+
+
+def test_swaths_and_shards_do_not_change_a_rescaled_map(
+    tmp_path: Any, make_scene: Any, make_bundle: Any, local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(height=230, width=310, transform=FINE)
+    bundle, options = replace(make_bundle(), gsd=0.6), PredictOptions(tile_size=32, rescale=True)
+    maps = set()
+    for pixels, columns, at_once, many in (
+        (4_000_000, 4096, 2**20, False),
+        (1, 64, 1000, False),
+        (1, 64, 7, True),
+    ):
+        monkeypatch.setattr("rsseg.prediction.plan._SHARD_PIXELS", pixels)
+        monkeypatch.setattr("rsseg.prediction.plan._SHARD_COLUMNS", columns)
+        monkeypatch.setattr("rsseg.prediction.mosaic.AT_ONCE", at_once)
+        if many:
+            monkeypatch.setattr(
+                "rsseg.prediction.budget.Budget.choose",
+                lambda self, tiling, blocks: swaths(
+                    tiling, blocks, len({shard.left for shard in blocks})
+                ),
+            )
+        work = plan(scene, bundle=bundle, network=local(), options=options)
+        assert (len(work.swaths) > 1) is many
+        out = tmp_path / f"{len(maps)}_{at_once}.tif"
+        predict(scene, out, bundle=bundle, network=local(), options=options)
+        maps.add(out.read_bytes())
+    assert len(maps) == 1
 
 
 def test_another_resolution_is_noted(make_scene: Any, make_bundle: Any, pointwise: Any) -> None:
