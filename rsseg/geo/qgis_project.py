@@ -21,9 +21,9 @@ from rsseg.geo.qgis_layers import (
     MapLayer,
     class_layer,
     confidence_layer,
-    polygon_layers,
     scene_layer,
 )
+from rsseg.geo.qgis_polygons import polygon_layers
 from rsseg.geo.qgis_styles import QGIS
 from rsseg.replacing import replacing
 from rsseg.writable import require_writable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ class Strips(Protocol):
 
     def __call__(
         self, on_pixels: Callable[[int], None], *, confidence: bool
-    ) -> Iterator[tuple[Bytes, Bytes | None]]:
+    ) -> Generator[tuple[Bytes, Bytes | None], None, None]:
         """Read them once; ``on_pixels`` is called with the pixels of each strip."""
         ...
 
@@ -95,21 +96,23 @@ class Recoded:
         self._source = source
         self._connectivity = connectivity
         labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
-        for codes, _ in source(on_pixels, confidence=False):
-            pairs.add(labeller.add(codes), labeller.regions)
+        with closing(source(on_pixels, confidence=False)) as strips:
+            for codes, _ in strips:
+                pairs.add(labeller.add(codes), labeller.regions)
         regions = labeller.regions
         joined = pairs.join(regions)
         self._codes = decide(regions, joined, small)[regions.parent].astype(np.uint8)
 
     def __call__(
         self, on_pixels: Callable[[int], None], *, confidence: bool
-    ) -> Iterator[tuple[Bytes, Bytes | None]]:
+    ) -> Generator[tuple[Bytes, Bytes | None], None, None]:
         """Read them once."""
         labeller = Labeller(NODATA, self._connectivity)
-        for codes, shares in self._source(on_pixels, confidence=confidence):
-            runs = labeller.add(codes)
-            _paint(runs.offsets, runs.starts, runs.labels, self._codes, codes)
-            yield codes, shares
+        with closing(self._source(on_pixels, confidence=confidence)) as strips:
+            for codes, shares in strips:
+                runs = labeller.add(codes)
+                _paint(runs.offsets, runs.starts, runs.labels, self._codes, codes)
+                yield codes, shares
 
 
 @njit(nogil=True, cache=True)

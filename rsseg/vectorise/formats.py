@@ -24,6 +24,7 @@ class Format:
         layer: GDAL's options of a layer.
         layers: Whether a file can hold several.
         lon_lat: Whether it knows no other coordinates than longitude and latitude.
+        reserved: What the names of layers must not begin with, in lower case.
         requires: Looks for what is needed to write it.
     """
 
@@ -32,7 +33,12 @@ class Format:
     layer: dict[str, str] = field(default_factory=dict)
     layers: bool = False
     lon_lat: bool = False
+    reserved: tuple[str, ...] = ()
     requires: Callable[[], None] = lambda: None
+
+    def is_reserved(self, layer: str) -> bool:
+        """Whether a layer cannot bear a name, since the format keeps it for its own tables."""
+        return layer.lower().startswith(self.reserved)
 
 
 def _require_pyarrow() -> None:
@@ -44,7 +50,12 @@ def _require_pyarrow() -> None:
 
 FORMATS = {
     # GDAL before 3.7, as in QGIS 3.28, warns of the version that is now its default
-    ".gpkg": Format("GPKG", dataset={"VERSION": "1.3"}, layers=True),
+    ".gpkg": Format(
+        "GPKG",
+        dataset={"VERSION": "1.3"},
+        layers=True,
+        reserved=("gpkg", "sqlite_", "layer_styles"),
+    ),
     ".fgb": Format("FlatGeobuf"),
     ".parquet": Format("GeoParquet", requires=_require_pyarrow),
     # RFC 7946: GDAL reprojects and cuts at the 180th meridian; nine decimals are 0.1 mm.
@@ -81,6 +92,7 @@ def require_writable(
     inputs: Iterable[str | Path] = (),
     overwrite: bool = False,
     by_class: bool = False,
+    layer: str | None = None,
 ) -> None:
     """Check that polygons can be written to a file, before any work.
 
@@ -89,10 +101,11 @@ def require_writable(
         inputs: Files that must stay.
         overwrite: Whether it may be there already.
         by_class: Whether it must hold a layer for each class.
+        layer: Name of its layer; that of the file without suffix if None.
 
     Raises:
         OptionError: If its suffix is of no format that can be written, or one of a single layer,
-            or an input would be replaced.
+            the layer cannot be named so, or an input would be replaced.
         MissingExtra: If the library for its format is not installed.
         OutputError: If it is there already, or its folder is not there or takes no file.
     """
@@ -103,6 +116,12 @@ def require_writable(
         raise OptionError(
             f"{out} cannot have a layer for each class: {kind.name} has one layer",
             expected=f"a name ending in {several}",
+        )
+    if kind.is_reserved(layer or out.stem):
+        raise OptionError(
+            f"a layer of a {kind.name} file cannot be named '{layer or out.stem}'",
+            expected=f"a name that does not begin with {', '.join(kind.reserved)}",
+            remedy=f"choose another {'layer' if layer else 'file'} name",
         )
     kind.requires()
     writable.require_writable(out, inputs=inputs, overwrite=overwrite)

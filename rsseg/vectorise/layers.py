@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ from rsseg.vectorise.rows import Layer, Rows, regrouped
 
 _ARROW: dict[type, str] = {np.int32: INT32, float: FLOAT64, str: TEXT}
 _SQLITE = ("-journal", "-wal", "-shm")
+_ERRORS = (OSError, DataSourceError, DataLayerError)
+
+_FULL = 64 << 20
+"""Bytes below which a disk counts as full: SQLite gives back what it has not yet committed."""
 
 
 def write_layers(
@@ -55,7 +60,7 @@ def write_layers(
     """
     kind, rows = format_of(out), regrouped(rows)
     try:
-        with _without_time(), replacing(out) as unfinished:
+        with _without_time(), replacing(out) as unfinished, _full_disk_told(out):
             if kind.name == "GPKG":
                 names = _write_geopackage(unfinished, kind, layer, rows, classes, by_class)
                 # What SQLite left beside the old file would be replayed into the new one.
@@ -67,7 +72,7 @@ def write_layers(
             else:
                 _write(unfinished, kind, layer, rows)
             return (layer.name,)
-    except (OSError, DataSourceError, DataLayerError) as error:
+    except _ERRORS as error:
         raise OutputError(f"{out} cannot be written: {error}") from error
 
 
@@ -91,14 +96,16 @@ def _write_geopackage(
     if legend is None:
         together.rename(path)
         return (layer.name,)
-    names = {known.code: _layer_name(known, legend) for known in legend}
+    names = {known.code: _layer_name(known, legend, kind) for known in legend}
     copy_layers(together, path, names, kind.dataset)
     add_styles(path, {names[known.code]: polygon_style(Legend((known,))) for known in legend})
     return tuple(names.values())
 
 
-def _layer_name(known: LandClass, legend: Legend) -> str:
+def _layer_name(known: LandClass, legend: Legend, kind: Format) -> str:
     """The name of a class, with its code if SQLite would take it for that of another."""
+    if kind.is_reserved(known.name):
+        return f"class {known.code}"
     alike = [other for other in legend if other.name.lower() == known.name.lower()]
     return known.name if len(alike) == 1 else f"{known.name} {known.code}"
 
@@ -120,9 +127,10 @@ def _write(path: Path, kind: Format, layer: Layer, rows: Iterable[Rows], **optio
             layer_options=kind.layer | options,
         )
     except Exception:
-        if stream.failure is not None:
-            raise stream.failure from None
-        raise
+        if stream.failure is None:
+            raise
+    if stream.failure is not None:
+        raise stream.failure
     if not stream.ended:
         raise OSError("the polygons were not read to their end")
 
@@ -141,6 +149,18 @@ def _texts(values: npt.NDArray[np.object_]) -> Column:
     """A column of few different texts."""
     encoded = {text: text.encode() for text in set(values)}
     return Column.pieces([encoded[text] for text in values])
+
+
+@contextmanager
+def _full_disk_told(out: Path) -> Iterator[None]:
+    """Say of a failure on a full disk that it is full: GDAL tells of SQLite's rollback instead."""
+    try:
+        yield
+    except _ERRORS as error:
+        free = shutil.disk_usage(out.parent).free
+        if free >= _FULL:
+            raise
+        raise OSError(f"the disk is full, {free / 1e6:.3g} MB are left ({error})") from error
 
 
 @contextmanager

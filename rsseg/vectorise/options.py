@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsseg.errors import OptionError
-from rsseg.vectorise.polygons import require_connectivity
+from rsseg.vectorise.polygons import require_amount, require_connectivity
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class VectoriseOptions:
         sieve: First, regions of fewer pixels take the class of their largest neighbour.
         min_area: Then, smaller regions join the neighbour of the longest shared border; m².
         simplify: Side of a square as large as the largest triangle that is cut off borders, which
-            neighbours go on sharing; m.
+            neighbours go on sharing; m. A polygon may become smaller than ``min_area`` by it.
         smooth: Round the corners of borders.
         confidence: Raster whose mean over each polygon is its ``mean_conf``, bytes 0-254 for 0-1
             and 255 for nodata as `predict` writes it, on the same grid.
@@ -48,8 +47,6 @@ class VectoriseOptions:
     def __post_init__(self) -> None:
         require_connectivity(self.connectivity)
         for name, unit in (("sieve", "pixels"), ("min_area", "m²"), ("simplify", "m")):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise OptionError(f"{name} is unusable", expected=f">= 0 {unit}", got=value)
+            require_amount(name, getattr(self, name), unit)
         if self.layer is not None and self.by_class:
             raise OptionError("the layers by class are named after the classes, not by layer")

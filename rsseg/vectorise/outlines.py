@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.errors import OptionError
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA
 from rsseg.vectorise.adjacency import Strips
 from rsseg.vectorise.assembling import Assembler, Rings
 from rsseg.vectorise.dissolving import dissolved
-from rsseg.vectorise.polygons import Polygons, build, require_connectivity
+from rsseg.vectorise.polygons import Polygons, build, require_amount, require_connectivity
 from rsseg.vectorise.reading import ClassStrips
 from rsseg.vectorise.sieve import sieved
 
@@ -80,18 +79,22 @@ def outlines(
         Polygons in the order of the rows where they end.
 
     Raises:
-        OptionError: If an option is out of range.
+        OptionError: If an option is out of range, or memory is too little for a row.
         SceneError: If a raster cannot be read or has other pixels.
         GridMismatch: If the confidence lies on another grid.
     """
-    _require_usable(connectivity, sieve, min_area, simplify)
+    require_connectivity(connectivity)
+    for name, value in (("sieve", sieve), ("min_area", min_area), ("simplify", simplify)):
+        require_amount(name, value, "pixels")
     strips = ClassStrips(raster, confidence, memory)
     height, width = strips.shape
     total = height * width * (1 + (sieve > 1) + (min_area > 1))
-    done = 0
+    done, stopped = 0, Event()
 
     def on_pixels(pixels: int) -> None:
         nonlocal done
+        if stopped.is_set():
+            raise CancelledError
         done += pixels
         on_progress(done, total)
 
@@ -110,30 +113,30 @@ def outlines(
             smooth=smooth,
         )
         known = confidence is not None
-        for codes, shares in source(on_pixels, confidence=known):
-            for rings in assembler.add(codes, shares):
-                yield _batch(rings, known)
+        with closing(source(on_pixels, confidence=known)) as read:
+            for codes, shares in read:
+                for rings in assembler.add(codes, shares):
+                    yield _batch(rings, known)
         for rings in assembler.finish():
             yield _batch(rings, known)
 
-    yield from _ahead(batches())
+    yield from _ahead(batches(), stopped)
 
 
 def _batch(rings: Rings, known: bool) -> Batch:
     return Batch(build(rings), rings.codes, rings.confidence / ONE if known else None)
 
 
-def _ahead(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-    """Batches, the next of which is made while one is in use."""
+def _ahead(batches: Generator[Batch, None, None], stopped: Event) -> Generator[Batch, None, None]:
+    """Batches, the next of which is made while one is in use.
+
+    Whoever leaves early sets ``stopped``: else the maker would read on to the end of a batch.
+    """
     with closing(batches), ThreadPoolExecutor(1, "outlines") as maker:
-        waiting = maker.submit(next, batches, None)
-        while (batch := waiting.result()) is not None:
+        try:
             waiting = maker.submit(next, batches, None)
-            yield batch
-
-
-def _require_usable(connectivity: int, sieve: int, min_area: float, simplify: float) -> None:
-    require_connectivity(connectivity)
-    for name, value in (("sieve", sieve), ("min_area", min_area), ("simplify", simplify)):
-        if not (math.isfinite(value) and value >= 0):
-            raise OptionError(f"{name} is unusable", expected=">= 0 pixels", got=value)
+            while (batch := waiting.result()) is not None:
+                waiting = maker.submit(next, batches, None)
+                yield batch
+        finally:
+            stopped.set()

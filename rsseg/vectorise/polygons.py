@@ -5,6 +5,7 @@ They are built in pixel coordinates, where every corner is a whole number, then 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -99,12 +100,6 @@ def build(rings: Rings, transform: Affine | None = None) -> Polygons:
     return geometries
 
 
-def on_ground(outlines: Polygons, transform: Affine) -> Polygons:
-    """Geometries from pixel coordinates to the ground, outer rings counter-clockwise there."""
-    moved = shapely.transform(outlines, lambda points: _apply(transform, points))
-    return np.asarray(shapely.orient_polygons(moved), dtype=object)
-
-
 def require_connectivity(connectivity: int) -> None:
     """Check that pixels are joined by edges (4) or by edges and corners (8).
 
@@ -113,6 +108,16 @@ def require_connectivity(connectivity: int) -> None:
     """
     if connectivity not in (4, 8):
         raise OptionError("the connectivity is unusable", expected="4 or 8", got=connectivity)
+
+
+def require_amount(name: str, value: float, unit: str) -> None:
+    """Check that an option is a finite number of 0 or more.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise OptionError(f"{name} is unusable", expected=f">= 0 {unit}", got=value)
 
 
 def _apply(transform: Affine, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +15,10 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from rsseg.errors import SceneError
+from rsseg.errors import OptionError, SceneError
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import hold_gdal_cache, open_raster, reading
+from rsseg.geo.remote import public_name
 from rsseg.legend import NODATA
 
 Bytes = npt.NDArray[np.uint8]
@@ -44,6 +45,7 @@ class ClassStrips:
     Raises:
         SceneError: If a raster cannot be opened or has other pixels.
         GridMismatch: If the two lie on different grids.
+        OptionError: If memory is too little for a row.
     """
 
     raster: str | Path
@@ -54,6 +56,13 @@ class ClassStrips:
         with open_raster(self.raster) as dataset:
             _require_bytes(dataset, "a class raster", "8-bit codes")
             grid = Grid.of(dataset)
+        least = _BYTES_PER_PIXEL * grid.width
+        if self.memory is not None and self.memory < least:
+            raise OptionError(
+                f"memory is too little for a row of {public_name(self.raster)}",
+                expected=f"at least {least} bytes",
+                got=self.memory,
+            )
         if self.confidence is not None:
             with open_raster(self.confidence) as other:
                 _require_bytes(other, "a confidence raster", "bytes, 255 for nodata")
@@ -67,7 +76,7 @@ class ClassStrips:
 
     def __call__(
         self, on_pixels: Callable[[int], None], *, confidence: bool
-    ) -> Iterator[tuple[Bytes, Bytes | None]]:
+    ) -> Generator[tuple[Bytes, Bytes | None], None, None]:
         """Strips ``(n, W)`` from top to bottom, void as 255, and their confidence.
 
         Args:

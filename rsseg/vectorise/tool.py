@@ -29,6 +29,9 @@ from rsseg.vectorise.rows import Layer, Rows, on_ground
 _LONGEST_EDGE = 16
 """Pixels; a longer straight edge would leave its place when only its ends are reprojected."""
 
+_EXACT = 1 - 1e-9
+"""Keeps a region of just the least area: the size of a pixel is rounded, the quotient as well."""
+
 
 @dataclass(frozen=True)
 class VectoriseResult:
@@ -78,13 +81,20 @@ def vectorise(
         SceneError: If a raster cannot be read, is of another kind or has no place.
         GridMismatch: If the confidence lies on another grid.
         LegendError: If the legend contradicts itself.
-        OptionError: If the format cannot be written, or there is no such class.
+        OptionError: If the format or a layer of this name cannot be written, there is no such
+            class, or memory is too little for a row.
         MissingExtra: If the library for the format is not installed.
         OutputError: If the output is there already or cannot be written.
     """
     out, options = Path(out), options or VectoriseOptions()
     inputs = [raster] if options.confidence is None else [raster, options.confidence]
-    require_writable(out, inputs=inputs, overwrite=options.overwrite, by_class=options.by_class)
+    require_writable(
+        out,
+        inputs=inputs,
+        overwrite=options.overwrite,
+        by_class=options.by_class,
+        layer=options.layer,
+    )
     with open_raster(raster) as dataset:
         measure = Measure.of(dataset)
         legend = read_legend(dataset)
@@ -102,14 +112,15 @@ def vectorise(
         raster,
         connectivity=options.connectivity,
         sieve=options.sieve,
-        min_area=options.min_area / measure.pixel_area,
+        min_area=options.min_area / measure.pixel_area * _EXACT,
         simplify=options.simplify / side,
         smooth=options.smooth,
         confidence=options.confidence,
         memory=options.memory,
         on_progress=on_progress,
     )
-    with closing(table.rows(batches, transform, _LONGEST_EDGE if reprojected else None)) as rows:
+    longest_edge = _LONGEST_EDGE if reprojected else None
+    with closing(batches), closing(table.rows(batches, transform, longest_edge)) as rows:
         names = write_layers(out, layer, rows, table.found, by_class=options.by_class)
     return VectoriseResult(
         out=str(out),

@@ -1,5 +1,7 @@
 """Vector files: every row in every format, the same bytes however rows are cut, styles."""
 
+import functools
+import shutil
 import sqlite3
 import sys
 from contextlib import closing
@@ -218,6 +220,16 @@ def test_names_that_sqlite_takes_for_one(tmp_path):
     assert len(read(tmp_path / "a.gpkg", "wald 1")) == (few.codes == 1).sum()
 
 
+def test_a_class_with_the_name_of_a_table_of_the_format(tmp_path):
+    out = tmp_path / "a.gpkg"
+    two = Legend((LandClass(0, "Layer_Styles", (0, 9, 0)), LandClass(1, "land", (9, 9, 0))))
+    table = rows()
+    few = Rows(*(values[table.codes < 2] for values in (table.polygons, *table.values)))
+    assert write_layers(out, LAYER, [few], lambda: two, by_class=True) == ("class 0", "land")
+    assert len(read(out, "class 0")) == (few.codes == 0).sum()
+    assert len(read(out, "layer_styles")) == 2
+
+
 def test_the_write_ahead_log_of_the_old_file_goes(tmp_path):
     """SQLite would replay it into the new one."""
     (tmp_path / "a.gpkg-wal").write_bytes(b"of the old file")
@@ -256,6 +268,22 @@ def test_a_file_that_cannot_be_written(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_told(tmp_path, monkeypatch, suffix):
+    def fail():
+        yield rows()
+        raise OSError("cannot rollback")
+
+    write = functools.partial(write_layers, tmp_path / f"a{suffix}", LAYER)
+    with pytest.raises(OutputError, match=r"cannot be written: cannot rollback$"):
+        write(fail(), legend)
+    usage = shutil.disk_usage(tmp_path)._replace(free=2_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(OutputError, match=r"the disk is full, 2 MB are left \(cannot rollback\)"):
+        write(fail(), legend)
+    assert names(tmp_path) == []
+
+
 def test_rows_left_behind_are_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(layers, "write_arrow", lambda *args, **kwargs: None)
     with pytest.raises(OutputError, match="not read to their end"):
@@ -287,6 +315,17 @@ def test_the_suffix_may_be_in_capitals():
 def test_a_layer_for_each_class_needs_a_geopackage(suffix):
     with pytest.raises(OptionError, match=rf"a{suffix} cannot .* has one layer.* in \.gpkg$"):
         require_writable(f"a{suffix}", by_class=True)
+
+
+@pytest.mark.parametrize("name", ["layer_styles", "Layer_Styles", "gpkg_map", "sqlite_x"])
+def test_names_of_the_tables_of_a_geopackage_are_refused(tmp_path, name):
+    """Styles would be written over polygons in a layer of that name."""
+    with pytest.raises(OptionError, match=rf"named '{name}', .*; choose another file name"):
+        require_writable(tmp_path / f"{name}.gpkg")
+    with pytest.raises(OptionError, match=rf"named '{name}', .*; choose another layer name"):
+        require_writable(tmp_path / "a.gpkg", layer=name)
+    require_writable(tmp_path / f"{name}.gpkg", layer="land")
+    require_writable(tmp_path / f"{name}.fgb")
 
 
 def test_geoparquet_names_what_it_needs(tmp_path, monkeypatch):

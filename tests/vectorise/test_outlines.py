@@ -1,5 +1,8 @@
 """`outlines`: polygons of files, in strips as small as memory asks for."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import rasterio
@@ -61,7 +64,7 @@ def test_a_file_gives_the_polygons_of_its_pixels(make_map):
     same = shapely.equals_identical(polygons, shapely.orient_polygons(expected, exterior_cw=True))
     assert np.array_equal(codes, values)
     assert shapely.equals(polygons, expected).all()
-    assert len(same) == len(expected)
+    assert same.all()
 
 
 @pytest.mark.parametrize(
@@ -175,10 +178,42 @@ def test_progress_counts_the_pixels_of_all_readings(make_map):
 
 def test_a_reader_that_stops_early_leaves_no_thread_waiting(make_map, monkeypatch):
     monkeypatch.setattr(assembling, "_WORTH", 0)
-    batches = outlines(make_map(noisy()), memory=100_000)
+    batches = outlines(make_map(noisy()), memory=125_000)
     next(batches)
     batches.close()
     assert list(batches) == []
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("read", "outlines"))]
+
+
+@pytest.mark.parametrize("pass_", [1, 2, 3])
+def test_a_reader_that_fails_does_not_wait_for_the_rest(make_map, pass_):
+    """The first error of any pass ends all; the pixels after it are not read."""
+    seen = []
+
+    def fail(done, total):
+        seen.append(done)
+        if done > (pass_ - 1) * total / 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(make_map(noisy()), sieve=3, min_area=9, memory=125_000, on_progress=fail)
+    assert seen[-1] == (pass_ - 1) * 150_000 + 500
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("read", "outlines"))]
+
+
+def test_one_who_leaves_early_stops_the_reading(make_map, monkeypatch):
+    seen = []
+
+    def slowly(done, total):
+        seen.append(done)
+        time.sleep(0.005)
+
+    monkeypatch.setattr(assembling, "_WORTH", 0)
+    batches = outlines(make_map(noisy()), memory=125_000, on_progress=slowly)
+    next(batches)
+    monkeypatch.setattr(assembling, "_WORTH", 1 << 40)  # the next batch would be all the rest
+    batches.close()
+    assert 0 < seen[-1] < 100_000
 
 
 # --- what is refused
@@ -191,6 +226,13 @@ def test_a_reader_that_stops_early_leaves_no_thread_waiting(make_map, monkeypatc
 def test_options_out_of_range_are_refused(make_map, options):
     with pytest.raises(OptionError, match="unusable"):
         collect(make_map(noisy()), **options)
+
+
+def test_too_little_memory_for_a_row_is_refused(make_map):
+    path = make_map(noisy())
+    with pytest.raises(OptionError, match=r"a row of .*at least 125000 bytes, got 124999"):
+        collect(path, memory=124_999)
+    assert len(collect(path, memory=125_000)[0]) == len(collect(path)[0])
 
 
 def test_another_kind_of_raster_is_refused(make_map):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pyogrio
@@ -21,7 +22,7 @@ from rsseg.errors import OptionError, OutputError, SceneError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import LAND_COVER, NODATA
-from rsseg.vectorise import VectoriseOptions, polygonise, tool
+from rsseg.vectorise import VectoriseOptions, assembling, polygonise, tool
 from rsseg.vectorise import vectorise as vectorise_with
 from rsseg.vectorise.outlines import Batch, outlines
 from rsseg.vectorise.rows import on_ground
@@ -506,3 +507,32 @@ def test_a_folder_with_odd_letters(make_map, tmp_path):
     raster = shutil.copy(make_map(), odd / "map.tif")
     vectorise(raster, odd / "land.gpkg")
     assert names(odd) == ["land.gpkg", "map.tif"]
+
+
+def test_a_writer_that_fails_stops_the_readers(make_map, folder, monkeypatch):
+    """The error holds the frames of the call, so that nothing in them is closed by itself."""
+
+    def fail(out, layer, rows, *rest, **options):
+        next(rows)
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(assembling, "_WORTH", 0)
+    monkeypatch.setattr(tool, "write_layers", fail)
+    raster = make_map(np.indices((200, 300)).sum(axis=0).astype(np.uint8) % 4)
+    with pytest.raises(OutputError) as error:
+        vectorise(raster, folder / "a.gpkg", sieve=2, memory=75_000)
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("read", "outlines"))]
+    assert error.value is not None
+
+
+@pytest.mark.parametrize("side", [0.1, 0.3, 0.07])
+def test_a_region_of_just_the_least_area_stays(make_map, folder, side):
+    """Whatever the size of a pixel is rounded to."""
+    array = np.zeros((60, 60), np.uint8)
+    for size in range(1, 15):
+        array[4 * size - 3, 1 : 1 + 3 * size] = 1
+    raster = make_map(array, transform=Affine(side, 0, 0, 0, -side, 0))
+    for size in range(1, 15):
+        out = folder / f"{size}.gpkg"
+        vectorise(raster, out, min_area=round(3 * size * side**2, 6))
+        assert (read(out)["class_id"] == 1).sum() == 15 - size
