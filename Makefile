@@ -13,8 +13,10 @@ DEMO := demo
 demo: $(VENV)/core
 	@mkdir -p $(DEMO)
 	$(BIN)/rsseg predict $(SCENE) --out $(DEMO)/landcover.tif --polygons $(DEMO)/landcover.gpkg --rescale --overwrite
+	$(BIN)/rsseg qgis $(DEMO)/landcover.tif --scene $(SCENE) --polygons $(DEMO)/landcover.gpkg --out $(DEMO)/map.qgz --overwrite
 	@echo
 	@echo "Open these in QGIS, they come named and coloured:"
+	@echo "  $(CURDIR)/$(DEMO)/map.qgz   all of it"
 	@echo "  $(CURDIR)/$(SCENE)   the scene"
 	@echo "  $(CURDIR)/$(DEMO)/landcover.tif   its land-cover map"
 	@echo "  $(CURDIR)/$(DEMO)/landcover.gpkg   the map as polygons"
@@ -35,12 +37,16 @@ bench: $(VENV)/test
 	$(BIN)/python benchmarks/embedded_model.py
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/collar.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/model_table.py
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/npaloss.py
+	$(BIN)/python benchmarks/seams.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/vectorise.py 1 16
+	$(BIN)/python benchmarks/predict.py
 
 clean:
 	rm -rf .venv* $(DEMO)

@@ -1,7 +1,7 @@
 """Crops per second of a training: rsseg's loop against torchgeo's task in Lightning's trainer.
 
 Both train the same network by the same loss and optimiser on random crops of the same scene, read
-by as many processes; each in its own process, in turns. Steps are timed from the first ten on and
+by as many workers; each in its own process, in turns. Steps are timed from the first ten on and
 without validation. ``data_wait`` is the share of rsseg's time that steps wait for their batch.
 
     python benchmarks/training.py                        # a processor

@@ -54,9 +54,12 @@ def command(
     require_output(out, catalogue, overwrite=overwrite)
     needed = {"group": (), "block": ("size", "gap"), "crops": ("size", "stride")}[by]
     given = {"size": size, "gap": gap, "stride": stride}
-    for name, value in given.items():
-        if (value is not None) != (name in needed):
-            raise OptionError(f"--by {by} {'needs' if name in needed else 'has no'} --{name}")
+    for verb, names in (
+        ("needs", [name for name in needed if given[name] is None]),
+        ("has no", [name for name in given if given[name] is not None and name not in needed]),
+    ):
+        if names:
+            raise OptionError(f"--by {by} {verb} " + " and ".join(f"--{name}" for name in names))
     tool: Any = {
         "group": splits.by_group, "block": splits.by_block, "crops": splits.random_crops
     }[by]  # fmt: skip

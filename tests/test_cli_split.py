@@ -93,6 +93,7 @@ def test_parts_of_scenes(
         (("--shares", "train=0.8"), "sum to 1"),
         (("--shares", "train:1"), "--shares cannot be read, expected train=0.8,val=0.2"),
         (("--by", "block", "--size", 9), "--by block needs --gap"),
+        (("--by", "block"), "--by block needs --size and --gap"),
         (("--gap", 9), "--by group has no --gap"),
     ],
 )

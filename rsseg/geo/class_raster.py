@@ -49,7 +49,8 @@ def write_raster(
     """
     if pixels.shape[1:] != (grid.height, grid.width):
         raise OutputError(f"{path}: pixels {pixels.shape} do not fit their grid", expected=grid)
-    profile = tiled_geotiff(grid, len(pixels), pixels.dtype, 256, nodata=nodata, compress="deflate")
+    # what training reads again and again: random windows come 1.5-1.8 times as fast as with deflate
+    profile = tiled_geotiff(grid, len(pixels), pixels.dtype, 256, nodata=nodata, compress="zstd")
     with writing(path) as unfinished, rasterio.open(unfinished, "w", **profile) as target:
         target.write(pixels)
         for number, name in enumerate(bands, 1):

@@ -37,7 +37,8 @@ def contrast(values: Tensor, factor: float, rgb: Sequence[int] = ()) -> Tensor:
 
     Bands ``rgb`` share the mean of their brightness, as in torchvision; any other has its own.
     """
-    means = values.mean((-2, -1), keepdim=True)
+    # row by row: of one band at once its last bits would depend on torch's number of threads
+    means = values.mean(-1, keepdim=True).mean(-2, keepdim=True)
     if rgb:
         means[list(rgb)] = _grey(means[list(rgb)])
     return values.mul_(factor).add_(means, alpha=1 - factor)

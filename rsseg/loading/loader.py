@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from threading import Thread
 from typing import Any, Protocol
 
 import torch
@@ -101,7 +102,8 @@ class _Loader(DataLoader[Any]):
         numbers = iter(self._numbers)
         if not self._workers:
             return map(self._batch, numbers)
-        pool = ThreadPoolExecutor(self._workers, "rsseg-loading", initializer=_begin)
+        threads = torch.get_num_threads()
+        pool = ThreadPoolExecutor(self._workers, "rsseg-loading", _begin, (threads,))
         wanted = (pool.submit(self._batch, batch) for batch in numbers)
         # the first are read now, not when the first batch is wanted
         coming = deque(islice(wanted, AHEAD * self._workers))
@@ -141,6 +143,14 @@ def _in_turn(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin() -> None:
-    """Set up a worker for its whole life: the parallel parts of one operation are for others."""
+def _begin(threads: int) -> None:
+    """Set up a worker for its whole life: the parallel parts of one operation are for others.
+
+    torch takes the number for that of all threads to come as well, such as the one that predicts in
+    a validation; said once more by another thread, it is again as many for them.
+    """
+    torch.get_num_threads()  # at its first use a thread takes the number last said anywhere
     torch.set_num_threads(1)
+    again = Thread(target=torch.set_num_threads, args=(threads,))
+    again.start()
+    again.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -135,9 +136,11 @@ def _kind(name: str) -> type[Any]:
         raise MissingExtra("torchgeo", "torchgeo") from None
     kind = getattr(datasets, name, None)
     if not (inspect.isclass(kind) and issubclass(kind, datasets.NonGeoDataset)):
+        near = difflib.get_close_matches(name, datasets.__all__, n=1)
         raise OptionError(
             f"torchgeo has no dataset of pictures '{name}'",
             expected="a name as in torchgeo.datasets, such as Vaihingen2D, Potsdam2D, GID15",
+            remedy=f"did you mean {near[0]}?" if near and near[0] != name else None,
         )
     return kind
 

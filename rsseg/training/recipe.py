@@ -26,6 +26,13 @@ from rsseg.training.shipped import find_recipe, merged_values
 
 __all__ = ["Recipe", "find_recipe", "read_recipe"]
 
+_SHOULD = "Input should be "
+_SAID = {
+    "tuple_type": "a list, such as [a, b]",
+    **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "keys and values, {key: value}"),
+}
+"""What pydantic says in Python's words, by its kind of mistake: what the value should be."""
+
 
 class Recipe(Section):
     """A whole training run."""
@@ -116,13 +123,29 @@ def _change(values: dict[str, Any], setting: str) -> None:
 
 def _first_problem(error: ValidationError) -> str:
     """One sentence about the first mistake, with the nearest valid name for a wrong key."""
-    problem = error.errors()[0]
-    path = [part for part in problem["loc"] if not _is_kind(part)]
+    problems = error.errors()
+    path = _place(problems[0])
     place = ".".join(map(str, path))
-    if problem["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place}: {problem['msg']}" if place else problem["msg"]
+    if problems[0]["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
+        # a value that may be of several kinds has a problem for each
+        said = _joined([each for each in problems if _place(each) == path])
+        return f"{place}: {said}" if place else said
     near = difflib.get_close_matches(str(path[-1]), _keys(path[:-1]), n=1)
+    near += [f"{name}.{key}" for name in _keys([]) for key in _keys([name]) if key == path[-1]]
     return f"unknown key {place}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _place(problem: Any) -> list[int | str]:
+    return [part for part in problem["loc"] if not _is_kind(part)]
+
+
+def _joined(problems: list[Any]) -> str:
+    """What the value of one place should be, or else what is wrong with it."""
+    texts = [_SHOULD + _SAID[p["type"]] if p["type"] in _SAID else p["msg"] for p in problems]
+    wanted = [text.removeprefix(_SHOULD) for text in texts if text.startswith(_SHOULD)]
+    if wanted:
+        return f"it should be {', or '.join(dict.fromkeys(wanted))}"
+    return str(texts[0]).removeprefix("Value error, ")
 
 
 def _is_kind(part: int | str) -> bool:

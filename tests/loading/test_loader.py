@@ -174,6 +174,7 @@ class Slow:
 
     def __init__(self, length=40, bad=None):
         self.length, self.bad, self.asked, self.threads = length, bad, [], set()
+        self.parallel = set()
 
     def __len__(self):
         return self.length
@@ -181,6 +182,7 @@ class Slow:
     def __getitem__(self, number):
         self.asked.append(number)
         self.threads.add(threading.current_thread().name)
+        self.parallel.add(torch.get_num_threads())
         time.sleep(0.002 * (number % 3))
         if number == self.bad:
             raise SceneError("it is damaged")
@@ -232,8 +234,32 @@ def test_an_epoch_that_is_left_ends_its_workers_and_the_next_one_is_whole():
     assert [batch["number"][0] for batch in loader] == list(range(40, 80, 2))
 
 
-def test_the_main_thread_keeps_its_parallel_operations(scenes):
+def test_only_the_workers_lose_their_parallel_operations():
+    """Neither this thread, nor one that begins later, such as that of a prediction."""
     before = torch.get_num_threads()
-    data = WindowDataset(scenes, RandomWindows(8, 4, 5), legend=LEGEND)
-    assert len(images(batches(data, 2, workers=2))) == 2
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(3)
+    try:
+        samples = Slow()
+        list(batches(samples, 2, workers=2))
+        later = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (samples.parallel, torch.get_num_threads(), later) == ({1}, 3, [3])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_contrast_of_one_band_does_not_depend_on_torchs_threads():
+    before, found = torch.get_num_threads(), []
+    image = torch.rand(1, 512, 512, generator=torch.Generator().manual_seed(0)) * 255
+    change = Augmenter(Augmentation(contrast=0.4), bands=("nir",))
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            source = torch.Generator().manual_seed(1)
+            found.append(change(image, image[0].to(torch.uint8), source)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], image)

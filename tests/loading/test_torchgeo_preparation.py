@@ -186,6 +186,7 @@ def test_a_missing_mask_is_one_line(loveda, tmp_path):
     ("name", "message"),
     [
         ("Nonsense", "torchgeo has no dataset of pictures 'Nonsense'"),
+        ("Vaihingn2D", "GID15; did you mean Vaihingen2D?"),
         ("RasterDataset", "torchgeo has no dataset of pictures 'RasterDataset'"),
         ("GID15", "is not torchgeo's GID15"),
         ("EuroSAT", "is not torchgeo's EuroSAT"),
