@@ -7,23 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
-import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
-from rsseg.errors import OptionError, SceneError
+from rsseg.errors import SceneError
 from rsseg.geo.class_raster import is_class_raster, read_legend
+from rsseg.geo.display import Limits, display_bands, display_limits
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
-from rsseg.geo.qgis_styles import (
-    Limits,
-    class_renderer,
-    colour_renderer,
-    grey_renderer,
-)
+from rsseg.geo.qgis_styles import class_renderer, colour_renderer, grey_renderer
 from rsseg.geo.remote import public_name
-from rsseg.geo.scene import Scene
 from rsseg.legend import Legend
 
 Bounds = tuple[float, float, float, float]
@@ -31,9 +25,6 @@ Bounds = tuple[float, float, float, float]
 
 OPACITY = 0.7
 """Of what lies over a scene."""
-
-_OVERVIEW = 1024
-_PERCENTILES = (2, 98)
 
 
 @dataclass(frozen=True)
@@ -94,10 +85,9 @@ def scene_layer(path: str | Path, bands: Sequence[int | str] | None = None) -> M
         BandError: If a band is not there.
         OptionError: If neither one band nor three are asked for.
     """
-    if bands is not None and len(bands) not in (1, 3):
-        raise OptionError("a scene is drawn in colour or grey", expected="3 bands or 1", got=bands)
-    with open_raster(path) as dataset, Scene(path, bands or _visible(path)) as scene:
-        renderer = _scene_renderer(scene, _alpha_band(dataset))
+    chosen = display_bands(path, bands)
+    with open_raster(path) as dataset:
+        renderer = _scene_renderer(chosen, display_limits(path, chosen), _alpha_band(dataset))
         return _raster("scene", path, dataset, renderer)
 
 
@@ -151,15 +141,6 @@ def _raster(
     )
 
 
-def _visible(path: str | Path) -> tuple[int | str, ...]:
-    """The bands that show a scene as the eye would see it, as far as its file tells."""
-    with Scene(path) as scene:
-        colours = ("red", "green", "blue")
-        if set(colours) <= set(scene.band_names):
-            return colours
-        return scene.bands[:3] if len(scene.bands) >= 3 else scene.bands[:1]
-
-
 def _alpha_band(dataset: DatasetReader) -> int:
     """The band that says what is transparent, -1 if there is none.
 
@@ -170,19 +151,7 @@ def _alpha_band(dataset: DatasetReader) -> int:
     return int(dataset.count) + 1 if dataset.mask_flag_enums[0] == [MaskFlags.per_dataset] else -1
 
 
-def _scene_renderer(scene: Scene, alpha: int) -> xml.Element:
-    limits = _limits(scene)
-    if len(scene.bands) == 1:
-        return grey_renderer(scene.bands[0], limits[0], alpha=alpha)
-    return colour_renderer(scene.bands, limits, alpha=alpha)
-
-
-def _limits(scene: Scene) -> list[Limits]:
-    """By band, the values that are black and fully bright."""
-    if scene.dtype == np.uint8:
-        return [(0, 255)] * len(scene.bands)
-    pixels, valid = scene.overview(_OVERVIEW)
-    if not valid.any():
-        return [(0, 1)] * len(scene.bands)
-    low, high = np.percentile(pixels[:, valid].astype(np.float64), _PERCENTILES, axis=1)
-    return [(a, b if b > a else a + 1) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+def _scene_renderer(bands: Sequence[int], limits: Sequence[Limits], alpha: int) -> xml.Element:
+    if len(bands) == 1:
+        return grey_renderer(bands[0], limits[0], alpha=alpha)
+    return colour_renderer(bands, limits, alpha=alpha)

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as xml
 
+from rsseg.geo.display import Limits
 from rsseg.legend import LandClass, Legend
 
 QGIS = "3.22.0"
 """The version that styles and projects are written for; later ones read them too."""
-
-Limits = tuple[float, float]
-"""The values of a band that are black and fully bright."""
 
 
 def class_renderer(legend: Legend) -> xml.Element:

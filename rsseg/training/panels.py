@@ -114,9 +114,9 @@ def draw_panels(made: Sequence[Panel], legend: Legend, bands: Sequence[int | str
         legend: The classes.
         bands: Bands of the images, by name or number.
     """
-    shown = _shown_bands(bands)
+    shown = shown_bands(bands)
     names = ", ".join(str(bands[band]) for band in shown)
-    pictures = _stretched([panel.image[shown] for panel in made])
+    pictures = stretched([panel.image[shown] for panel in made])
     figure = Figure(figsize=(11.5, 2.95 * len(made) + 0.6), layout="constrained")
     axes = figure.subplots(len(made), 4, squeeze=False)
     for row, panel, picture in zip(axes, made, pictures, strict=True):
@@ -145,7 +145,7 @@ def _draw_row(row: npt.NDArray[Any], panel: Panel, picture: Pixels, legend: Lege
         picture,
         _coloured(panel.label, legend),
         _coloured(panel.prediction, legend),
-        _errors(panel, picture),
+        error_picture(panel, picture),
     )
     for axis, shown in zip(row, pixels, strict=True):
         axis.set(xticks=[], yticks=[])
@@ -170,7 +170,7 @@ def _coloured(indices: Pixels, legend: Legend) -> Pixels:
     return coloured
 
 
-def _errors(panel: Panel, picture: Pixels) -> Pixels:
+def error_picture(panel: Panel, picture: Pixels) -> Pixels:
     """The image in light grey, tinted where it is wrong, clear where nothing is labelled."""
     stride = picture.shape[1] // panel.label.shape[1]
     grey = (picture.mean(axis=-1, keepdims=True) * 0.6 + 90).astype(np.uint8).repeat(3, axis=-1)
@@ -182,14 +182,15 @@ def _errors(panel: Panel, picture: Pixels) -> Pixels:
     return np.dstack([grey, np.where(known, 255, 0).astype(np.uint8)])
 
 
-def _shown_bands(bands: Sequence[int | str]) -> list[int]:
+def shown_bands(bands: Sequence[int | str]) -> list[int]:
+    """Places of the bands that are shown: red, green, blue, else the first three or the first."""
     names = [str(band).lower() for band in bands]
     if {"red", "green", "blue"} <= set(names):
         return [names.index(name) for name in ("red", "green", "blue")]
     return [0, 1, 2] if len(names) >= 3 else [0]
 
 
-def _stretched(images: list[npt.NDArray[Any]]) -> list[Pixels]:
+def stretched(images: list[npt.NDArray[Any]]) -> list[Pixels]:
     """Images ``(1 or 3, h, w)`` as RGB bytes ``(h, w, 3)``, all between the same two values."""
     values = np.concatenate([image.reshape(len(image), -1) for image in images], axis=1)
     low, high = (

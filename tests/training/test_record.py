@@ -97,6 +97,9 @@ def test_a_finished_run_has_its_scores_and_pictures(recipe, out, windows, scores
     assert json.loads((out / "scores.json").read_text()) == scores
     for name in PICTURES:
         assert (out / name).read_bytes().startswith(b"\x89PNG")
+    page = (out / "report.html").read_text("utf-8")
+    assert "<title>Wälder</title>" in page
+    assert page.count("data:image/") == 4, "image, label, prediction and errors of one window"
     rows = (out / "validations.csv").read_text().splitlines()
     assert len(rows) == 1 + 4
     assert rows[-1].startswith("4,24,0.25,0.3")  # 3 windows twice in each of 4 steps

@@ -65,6 +65,13 @@ def test_a_run_leaves_a_model_that_loads_and_a_recipe_that_reads(recipe, tmp_pat
         assert bundle.scores["classes"].keys() == {"left", "right"}
     assert str(tmp_path) not in bundle.to_json()  # a model file tells no folders
 
+    item = json.loads((out / "best.stac.json").read_text("utf-8"))
+    assert item["assets"]["model"]["href"] == "./best.safetensors"
+    told = item["properties"]
+    assert told["mlm:total_parameters"] == sum(p.numel() for p in network.parameters())
+    assert told["license"] == "CC0-1.0"
+    assert str(tmp_path) not in json.dumps(item)
+
 
 def test_a_folder_with_a_run_is_refused_and_kept(recipe, tmp_path):
     (tmp_path / "recipe.yaml").write_text("mine")

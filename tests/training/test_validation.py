@@ -8,13 +8,14 @@ from affine import Affine
 from rasterio.windows import Window
 from torch import nn
 
-from rsseg.bundle import Bundle
+from rsseg.bundle import DECAY_BINS, Bundle
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.errors import BandError, OptionError
 from rsseg.legend import Legend
 from rsseg.metrics import ConfusionMatrix
 from rsseg.normalise import Normalisation
 from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.decay import least_overlap
 from rsseg.training import Recipe
 from rsseg.training.samples import validation_windows
 from rsseg.training.validation import TileScores, WindowScores
@@ -141,6 +142,19 @@ def test_what_cannot_be_predicted_shows_before_the_training(make_scene):
     narrow = Catalogue((LabelledScene(make_scene("one.tif", bands=1), label, "val", ""),))
     with pytest.raises(BandError):
         TileScores(BUNDLE, narrow).require_predictable(Network(), "cpu")
+
+
+def test_receptive_decay_is_that_of_the_images(make_scene):
+    """A network that sees two pixels around errs at the border of windows, and nowhere else."""
+    images = [make_scene(f"{n}.tif", 60, 70, seed=n) for n in range(2)]
+    small = make_scene("small.tif", 50, 70)
+    label = make_scene("label.tif", pixels=codes_of((60, 70)))
+    rows = [LabelledScene(image, label, "val", "") for image in (small, *images)]
+    decay = TileScores(BUNDLE, Catalogue(tuple(rows))).decay(Network(), "cpu")
+    assert decay is not None
+    assert decay[0] > decay[1] > 0.05 > 5 * max(decay[2:]), "steps are of a pixel, the reach is two"
+    assert least_overlap(decay) == 2 / DECAY_BINS
+    assert TileScores(BUNDLE, Catalogue(tuple(rows[:1]))).decay(Network(), "cpu") is None
 
 
 def test_windows_are_scored_one_by_one(make_scene):

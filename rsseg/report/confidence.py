@@ -1,0 +1,105 @@
+"""A raster of confidence, read as bytes whatever its type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from rsseg.errors import SceneError
+from rsseg.geo.grid import Grid
+from rsseg.geo.opening import open_raster, reading
+from rsseg.geo.remote import public_name
+from rsseg.geo.strips import ONE
+from rsseg.legend import NODATA
+
+_SLACK = 1e-3
+
+
+class ConfidenceRaster:
+    """An open raster of confidence on a map's grid, read as full-width strips.
+
+    Bytes are shares of 254, as ``rsseg predict`` writes them, unless the file tells a scale;
+    other types are shares of 1, by the file's scale.
+
+    Args:
+        path: One band.
+        grid: Of the map.
+        map_name: Of the map, for messages.
+
+    Raises:
+        SceneError: If it cannot be opened or has several bands.
+        GridMismatch: If it lies on another grid.
+    """
+
+    def __init__(self, path: str | Path, grid: Grid, map_name: str) -> None:
+        self.name = public_name(path)
+        self._dataset = open_raster(path)
+        try:
+            if self._dataset.count != 1:
+                raise SceneError(
+                    f"{self.name} is no raster of confidence",
+                    expected="1 band",
+                    got=f"{self._dataset.count} bands",
+                )
+            grid.require_same(Grid.of(self._dataset), map_name, self.name)
+            scale, self._offset = self._dataset.scales[0], self._dataset.offsets[0]
+            plain = self._dataset.dtypes[0] == "uint8" and scale == 1
+            self._scale = 1 / ONE if plain else scale
+            self._width = grid.width
+            self._direct = self._dataset.dtypes[0] == "uint8" and (
+                abs(self._scale * ONE - 1) < _SLACK and not self._offset
+            )
+        except BaseException:
+            self._dataset.close()
+            raise
+
+    def __enter__(self) -> ConfidenceRaster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._dataset.close()
+
+    @property
+    def block_height(self) -> int:
+        """Rows that GDAL decodes at once."""
+        return int(self._dataset.block_shapes[0][0])
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Confidence of the rows ``start`` to ``stop`` in parts of 254; 255 where invalid.
+
+        Raises:
+            SceneError: If the file is damaged or holds values that are no shares.
+        """
+        window = Window(0, start, self._width, stop - start)
+        try:
+            with reading(self._dataset):
+                values = self._dataset.read(1, window=window)
+                valid = self._dataset.read_masks(1, window=window) > 0
+        except RasterioError as error:
+            raise SceneError(
+                f"{self.name} cannot be read near row {start}",
+                remedy="the file is damaged or incomplete, copy or download it again",
+            ) from error
+        if self._direct:
+            return np.where(valid, values, NODATA).astype(np.uint8)
+        shares = values.astype(np.float32) * np.float32(self._scale) + np.float32(self._offset)
+        valid &= np.isfinite(shares)
+        beyond = valid & ((shares < -_SLACK) | (shares > 1 + _SLACK))
+        if beyond.any():
+            raise SceneError(
+                f"{self.name} is no raster of confidence",
+                expected="values of 0-1, or bytes of 0-254 for them",
+                got=f"{shares[beyond][0]:g}",
+            )
+        parts = np.where(valid, shares.clip(0, 1), 0) * ONE
+        return np.where(valid, parts.round(), NODATA).astype(np.uint8)
