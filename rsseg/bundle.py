@@ -1,7 +1,8 @@
 """All that prediction needs to know of a network but its weights.
 
 A model file is one ``.safetensors``: the tensors, and under the header key ``rsseg`` a Bundle as
-JSON. The header is read without torch, so ``rsseg info`` and planning stay light.
+JSON. A model exported for other software is one ``.onnx`` with the same key in its metadata. Both
+are read without torch, so ``rsseg info`` and planning stay light.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import json
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rsseg.errors import BundleError, RssegError
 from rsseg.legend import Legend
 from rsseg.normalise import Normalisation
+from rsseg.onnx_header import read_texts
 
+Output = Literal["logits", "probabilities"]
 SCHEMA = 1
 HEADER_KEY = "rsseg"
 DECAY_BINS = 16
 """Equal steps from the border of a window to its middle, in which receptive decay is told."""
+GRAPH_SCALE = 255.0
+"""Raw value that is 1 at the input of a graph with ``probabilities`` for output: QGIS's Deepness
+divides by it whatever the type of the pixels."""
 _LONGEST_HEADER = 100_000_000
 
 
@@ -41,10 +47,13 @@ class Bundle:
         decay: Receptive decay: by distance from the border of a window, in ``DECAY_BINS`` equal
             steps up to its middle, the share of pixels classed otherwise than by many windows
             together; None if it was not measured. See `rsseg.prediction.decay`.
+        output: What the network or graph of the file gives: ``logits`` of normalised images; or
+            ``probabilities``, where normalisation and softmax are in the graph, which then takes
+            raw values divided by ``GRAPH_SCALE``.
 
     Raises:
-        BundleError: If bands and normalisation differ in number, a size is not positive, or the
-            decay is not so many shares.
+        BundleError: If bands and normalisation differ in number, a size is not positive, the
+            decay is not so many shares, or there is no such output.
     """
 
     architecture: str
@@ -58,6 +67,7 @@ class Bundle:
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     decay: tuple[float, ...] | None = None
+    output: Output = "logits"
 
     def __post_init__(self) -> None:
         if len(self.bands) != len(self.normalisation):
@@ -79,10 +89,18 @@ class Bundle:
                 expected=f"{DECAY_BINS} shares of pixels, 0-1",
                 got=self.decay,
             )
+        if self.output not in get_args(Output):
+            raise BundleError(
+                "the bundle's output is none that is known",
+                expected=" or ".join(get_args(Output)),
+                got=self.output,
+            )
 
     def to_json(self) -> str:
         """The Bundle as one JSON object with sorted keys, the inverse of `from_json`."""
-        measured = {} if self.decay is None else {"decay": list(self.decay)}
+        more: dict[str, Any] = {} if self.decay is None else {"decay": list(self.decay)}
+        if self.output != "logits":
+            more["output"] = self.output
         return json.dumps(
             {
                 "schema": SCHEMA,
@@ -97,7 +115,7 @@ class Bundle:
                 "provenance": self.provenance,
                 "scores": self.scores,
             }
-            | measured,
+            | more,
             sort_keys=True,
         )
 
@@ -129,6 +147,7 @@ class Bundle:
                 provenance=dict(data["provenance"]),
                 scores=dict(data["scores"]),
                 decay=None if data.get("decay") is None else tuple(map(float, data["decay"])),
+                output=data.get("output", "logits"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the model's header is damaged: {error!r}") from error
@@ -140,17 +159,24 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises:
         BundleError: If there is no such file, or it is not a model file of rsseg.
     """
-    header, _ = _read_header(Path(path))
-    metadata = header.get("__metadata__") or {}
+    if is_graph(path):
+        metadata, kind, remedy = _read_texts(Path(path)), "an ONNX", "rsseg export MODEL --to onnx"
+    else:
+        metadata = _read_header(Path(path))[0].get("__metadata__") or {}
+        kind, remedy = "a safetensors", "rsseg.models.save"
     if HEADER_KEY not in metadata:
         raise BundleError(
-            f"{path} is a safetensors file without an rsseg header",
-            remedy="save networks with rsseg.models.save",
+            f"{path} is {kind} file without an rsseg header", remedy=f"write models by {remedy}"
         )
     try:
         return Bundle.from_json(metadata[HEADER_KEY])
     except RssegError as error:
         raise BundleError(f"{path}: {error}") from error
+
+
+def is_graph(path: str | Path) -> bool:
+    """Whether a model file is a graph for OpenVINO alone, by its name."""
+    return Path(path).suffix.lower() == ".onnx"
 
 
 def read_layout(path: str | Path) -> tuple[int, dict[str, tuple[str, int, int]]]:
@@ -167,6 +193,20 @@ def read_layout(path: str | Path) -> tuple[int, dict[str, tuple[str, int, int]]]
         if name != "__metadata__"
     }
     return 8 + length, tensors
+
+
+def _read_texts(path: Path) -> dict[str, str]:
+    """The texts of an ONNX file by key."""
+    if not path.is_file():
+        raise BundleError(f"there is no model file {path}")
+    try:
+        return read_texts(path)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BundleError(
+            f"{path} is not a model file: {error}", expected="an .onnx file written by rsseg export"
+        ) from error
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:

@@ -39,6 +39,7 @@ Call = Callable[[], dict[str, float] | None]
 def ours(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
     """`rsseg.prediction.predict`."""
     from rsseg.prediction import PredictOptions, predict
+    from rsseg.prediction.predict import load_engine, plan
 
     low = _low_precision() if out.stem != "reference" else "fp32"
     blend = {"blend": "uniform"} if out.stem == "reference" else {"overlap": OVERLAP}
@@ -48,6 +49,8 @@ def ours(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call
     else:
         bundle = _bundle(folder)
         given = {"bundle": bundle, "network": networks.load(network, folder / f"{network}.pt")}
+    # libraries, and what is made once for a network: its graph, what bf16 shifts its logits by
+    load_engine(plan(scene, options=options, **given), given.get("network"))
 
     def call() -> dict[str, float]:
         result = predict(scene, out, options=options, **given)

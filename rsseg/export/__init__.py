@@ -1,1 +1,1 @@
-"""Model files for other software."""
+"""Model files for other software: graphs from pixels to probabilities, and STAC items."""

@@ -24,7 +24,12 @@ _TYPES = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
 
 
 def write_onnx(
-    network: nn.Module, bundle: Bundle, out: str | Path, *, side: int | None = None
+    network: nn.Module,
+    bundle: Bundle,
+    out: str | Path,
+    *,
+    side: int | None = None,
+    names: tuple[str, str] = ("images", "logits"),
 ) -> None:
     """Write the graph and weights of a network in one file.
 
@@ -33,6 +38,7 @@ def write_onnx(
         bundle: Gives bands and window.
         out: Target, ``.onnx``.
         side: Side of the only images the graph takes, pixels; None for a graph that takes any.
+        names: Of its input and its output.
     """
     shape = side or bundle.window, side or bundle.window
     example = torch.zeros(1, len(bundle.bands), *shape)
@@ -43,8 +49,8 @@ def write_onnx(
             network,
             (example,),
             str(out),
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=names[:1],
+            output_names=names[1:],
             opset_version=OPSET,
             dynamo=True,
             external_data=False,

@@ -130,9 +130,16 @@ def _first_problem(error: ValidationError) -> str:
         # a value that may be of several kinds has a problem for each
         said = _joined([each for each in problems if _place(each) == path])
         return f"{place}: {said}" if place else said
-    near = difflib.get_close_matches(str(path[-1]), _keys(path[:-1]), n=1)
+    near = _near(str(path[-1]), _keys(path[:-1]))
     near += [f"{name}.{key}" for name in _keys([]) for key in _keys([name]) if key == path[-1]]
     return f"unknown key {place}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _near(key: str, names: list[str]) -> list[str]:
+    """The name most like a key, or those that have it as a part, as one text."""
+    like = difflib.get_close_matches(key, names, n=1)
+    holding = [name for name in names if key in name.split("_")]
+    return like or ([" or ".join(holding)] if holding else [])
 
 
 def _place(problem: Any) -> list[int | str]:

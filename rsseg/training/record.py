@@ -3,8 +3,9 @@
 ``recipe.yaml`` as used, ``recipe.asked.yaml`` as it was asked for, before the data told the rest of
 it, and ``environment.json``; ``metrics.csv`` (all that was logged) and
 TensorBoard's log; ``last.ckpt`` to go on from and ``best.ckpt``; ``best.safetensors`` to predict
-with. When the run is done also ``validations.csv`` (a row for each), ``scores.json``, and the
-pictures ``curves.png``, ``confusion.png`` and ``panels.png``.
+with. When the run is done also ``best.stac.json``, which describes that for catalogues,
+``validations.csv`` (a row for each), ``scores.json``, the pictures ``curves.png``,
+``confusion.png`` and ``panels.png``, and ``report.html``, which has all of it on one page.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rsseg.training.curves import draw_curves
 from rsseg.training.panels import draw_panels, make_panels
 from rsseg.training.recipe import Recipe
 from rsseg.training.shipped import to_text
+from rsseg.training.summary import write_report
 
 RECIPE = "recipe.yaml"
 ASKED = "recipe.asked.yaml"
@@ -60,7 +62,7 @@ def begin(out: Path, asked: Recipe, recipe: Recipe, done: int) -> None:
 def end(
     out: Path, recipe: Recipe, network: nn.Module, windows: WindowDataset, scores: dict[str, Any]
 ) -> None:
-    """Write the scores, the table of validations, and the pictures.
+    """Write the scores, the table of validations, the pictures and the report.
 
     Args:
         out: Run folder.
@@ -76,11 +78,10 @@ def end(
     each = recipe.data.batch_size * recipe.optimiser.accumulate * recipe.trainer.devices
     logs.write_validations(out, each)
     plot_confusion(scores, out / "confusion.png")
+    rows, panels = logs.read_log(out), make_panels(recipe, network, windows)
     figures = {
-        "curves.png": draw_curves(logs.read_log(out), recipe.legend),
-        "panels.png": draw_panels(
-            make_panels(recipe, network, windows), recipe.legend, recipe.data.bands
-        ),
+        "curves.png": draw_curves(rows, recipe.legend),
+        "panels.png": draw_panels(panels, recipe.legend, recipe.data.bands),
     }
     for name, figure in figures.items():
         try:
@@ -88,6 +89,7 @@ def end(
                 figure.savefig(unfinished, dpi=_DPI)
         except OSError as error:
             raise _unwritable(out / name, error) from error
+    write_report(out, recipe, rows, panels, scores, environment())
 
 
 def environment() -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rsseg.loading import Augmentation
 
@@ -55,7 +56,7 @@ class Data(Section):
         normalisation: Numbers by band; ``imagenet`` for the usual ones of RGB bytes; ``train`` for
             mean and standard deviation of the training split.
         window: Side of the training windows, pixels.
-        scale: Range of their magnification.
+        scale: Smallest and largest magnification of theirs.
         aspect: Largest ratio of magnification down to that across, and the reverse.
         read_gsd: Ground sample distance in metres that all scenes are read at; their own if None.
         gsd: Ground sample distance of the scenes where their files do not tell it, by which they
@@ -98,6 +99,21 @@ class Data(Section):
     def _one_way_to_draw(self) -> Data:
         if self.balance is not None and self.repeat is not None:
             raise ValueError("windows are drawn either by 'balance' or with 'repeat'")
+        return self
+
+    @field_validator("scale")
+    @classmethod
+    def _from_small_to_large(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1] < math.inf:
+            raise ValueError("it should be [SMALLEST, LARGEST], both above 0")
+        return scale
+
+    @model_validator(mode="after")
+    def _windows_hold_whole_label_pixels(self) -> Data:
+        if self.window % self.label_stride:
+            raise ValueError(
+                f"windows of {self.window} pixels cannot have labels of stride {self.label_stride}"
+            )
         return self
 
 

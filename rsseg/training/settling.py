@@ -56,7 +56,8 @@ class _Facts:
 
     def __init__(self, recipe: Recipe, training: Catalogue) -> None:
         self._recipe, self._training = recipe, training
-        self.legend = common_legend(training) if recipe.data.classes is None else recipe.legend
+        known = recipe.data.classes is not None
+        self.legend = recipe.legend if known else common_legend(training, recipe.catalogue)
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -18,9 +18,11 @@ from rsseg.bundle import Bundle, read_bundle
 from rsseg.data.catalogue import Catalogue
 from rsseg.data.tables import read_catalogue
 from rsseg.errors import OptionError, OutputError
+from rsseg.export.stac_mlm import write_item
 from rsseg.metrics import ConfusionMatrix
 from rsseg.models import load, save
 from rsseg.replacing import replacing
+from rsseg.report import require_templates
 from rsseg.training import loop, record
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
@@ -35,7 +37,7 @@ from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask
 from rsseg.training.validation import TileScores, WindowScores, tile_scores
 
-MODEL = "best.safetensors"
+MODEL, ITEM = "best.safetensors", "best.stac.json"
 _PLACES: Any = {"data": {"root", "catalogue", "attribution", "licence"}, "model": {"weights"}}
 """What a model file does not say of its recipe: paths, and what it says elsewhere."""
 
@@ -83,7 +85,9 @@ def train(
         OptionError: If several seeds are to be trained on several devices at once.
         TrainingError: If the loss is not finite.
         CatalogueError: If the catalogue is wrong.
+        MissingExtra: If jinja2, which the report needs, is not installed.
     """
+    require_templates()  # of the report at the end
     out, seeds = Path(out), recipe.trainer.seeds
     with _writing(out):
         if len(seeds) == 1:
@@ -181,7 +185,9 @@ def _train_one(
         save(unfinished, network, bundle, half=True)
         network, _ = load(unfinished)
         scores = _scores(tiles, network, bundle, recipe.trainer.device)
-        save(unfinished, network, replace(bundle, scores=scores), half=True)
+        decay = tiles.decay(network, recipe.trainer.device)
+        save(unfinished, network, replace(bundle, scores=scores, decay=decay), half=True)
+        write_item(unfinished, out / ITEM, href=f"./{MODEL}")
         record.end(out, recipe, network, side_by_side, scores)
     return TrainingResult(out / MODEL, scores, seconds, notes=notes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,20 @@ from torch.nn import functional
 from rsseg.bundle import Bundle
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.labels import LabelRaster, open_labels
+from rsseg.geo.scene import Scene
 from rsseg.loading import WindowDataset
 from rsseg.metrics import ConfusionMatrix
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.predict import plan
+from rsseg.prediction.decay import measure_decay
+from rsseg.prediction.engine import Engine
+from rsseg.prediction.predict import load_engine, plan
 from rsseg.training.recipe import Recipe
 
 Indices = npt.NDArray[np.uint8]
 
 _ROWS = 1024
+_IMAGES = 4
+"""Images that receptive decay is measured on."""
 
 
 class Scorer(Protocol):
@@ -111,6 +116,36 @@ class TileScores:
                 if scene.image == image:
                     for truth, predicted in self._compared(scene, out):
                         yield scene, truth, predicted
+
+    def decay(self, network: nn.Module, device: str) -> tuple[float, ...] | None:
+        """Receptive decay of a network on some of the images, see `rsseg.prediction.decay`.
+
+        None where no image is large enough to tell.
+
+        Args:
+            network: The network, left in evaluation mode on the device.
+            device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
+        """
+        found = []
+        options, fill = self._options(device), self._bundle.normalisation.raw_mean
+        for image in self.images:
+            work = plan(image, bundle=self._bundle, network=network, options=options)
+            with Scene(image, work.bands) as scene:
+                if 3 * min(scene.grid.height, scene.grid.width) < 5 * work.tiling.size:
+                    continue
+                engine = load_engine(work, network)
+
+                def score(windows: Any, engine: Engine = engine) -> npt.NDArray[np.float32]:
+                    return np.asarray(engine.to_host(engine(windows)))
+
+                measured = measure_decay(score, scene, work.tiling.size, work.side, fill)
+            if measured is not None:
+                found.append(measured)
+            if len(found) == _IMAGES:
+                break
+        if not found:
+            return None
+        return tuple(round(float(share), 5) for share in np.mean(found, axis=0))
 
     def _options(self, device: str) -> PredictOptions:
         return PredictOptions(
