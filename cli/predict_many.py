@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,12 +14,37 @@ from rsseg.errors import SceneError
 from . import helpers
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What several scenes are mapped by.
+
+    Args:
+        sources: Files, folders, lists, STAC files and tables.
+        out: The folder.
+        model: The model file; None for the embedded one.
+        options: `PredictOptions`.
+        assets: Assets of STAC items, or the column of tables.
+    """
+
+    sources: Sequence[str]
+    out: str
+    model: str | None
+    options: Any
+    assets: tuple[str, ...]
+
+    @property
+    def scenes(self) -> list[Any]:
+        """The scenes that the sources name."""
+        from rsseg.geo.scene_list import find_scenes
+
+        return find_scenes(self.sources, self.assets[0] if self.assets else None)
+
+
 def run(
-    sources: Sequence[str],
-    out: str,
-    model: str | None,
+    chosen: Choices,
     polygons: str | None,
-    options: Any,
+    vrt: bool,
+    scratch: str | None,
     *,
     quiet: bool,
     as_json: bool,
@@ -28,19 +54,24 @@ def run(
     Raises:
         SceneError: If a scene has failed; the others are done.
     """
-    from rsseg.geo.scene_list import find_scenes
+    from rsseg.geo.objects import is_object
+    from rsseg.geo.scene_list import output_names
+    from rsseg.prediction.results_index import index_results, require_index
     from rsseg.prediction.scenes import predict_scenes, totals
 
     began = time.perf_counter()
-    scenes = find_scenes(sources)
+    scenes, out = chosen.scenes, chosen.out
+    require_index(out, inputs=chosen.sources, overwrite=chosen.options.overwrite)
     done = []
     with helpers.progress("predicting", quiet=quiet) as on_progress:
         for outcome in predict_scenes(
             scenes,
             out,
-            bundle=model,
-            options=options,
+            bundle=chosen.model,
+            options=chosen.options,
             polygons=polygons,
+            assets=chosen.assets,
+            scratch=scratch,
             on_progress=on_progress,
         ):
             done.append(outcome)
@@ -51,8 +82,18 @@ def run(
                 helpers.note(_of_scene(outcome.scene, notes), quiet=quiet)
                 if not (quiet or as_json):
                     click.echo(_line(outcome.state, outcome.to_json()))
+    # a folder is looked through, an object store is not
+    names = output_names(scenes).values() if is_object(out) else None
+    index = index_results(out, names=names, vrt=vrt, scratch=scratch)
+    helpers.note(index.notes, quiet=quiet)
     summary = totals(done, time.perf_counter() - began)
-    data = {"out": out, "scenes": [each.to_json() for each in done], "totals": summary}
+    data = {
+        "out": out,
+        "scenes": [each.to_json() for each in done],
+        "totals": summary,
+        "index": list(index.files),
+        "notes": list(index.notes),
+    }
     helpers.report(_summary(out, summary), data, quiet=quiet, as_json=as_json)
     if summary["failed"]:
         raise SceneError(
@@ -61,21 +102,27 @@ def run(
         )
 
 
-def dry_run(tell: Any, sources: Sequence[str], out: str, *, quiet: bool, as_json: bool) -> None:
+def dry_run(tell: Any, chosen: Choices, *, quiet: bool, as_json: bool) -> None:
     """Print what each scene would take, and all together.
 
     Args:
-        tell: Gives text and data of one scene, with a loader of engines.
-        sources: Files, folders and lists.
-        out: The folder.
+        tell: Gives text and data of one scene by its options, with a loader of engines.
+        chosen: The scenes.
         quiet: Print nothing but errors.
         as_json: Print one JSON object.
     """
-    from rsseg.geo.scene_list import find_scenes
-    from rsseg.prediction.scenes import LastEngine
+    from rsseg.geo.scene_list import told_name
+    from rsseg.prediction.scene_run import LastEngine, located
+    from rsseg.prediction.scenes import bands_of
 
-    engines = LastEngine()
-    told = [tell(scene, engines=engines) for scene in find_scenes(sources)]
+    engines, bands, out = LastEngine(), bands_of(chosen.model), chosen.out
+    told = []
+    for scene in chosen.scenes:
+        with located(scene, chosen.options, bands, chosen.assets) as (path, options):
+            text, data = tell(path, options=options, engines=engines)
+            name, shown = data["scene"], told_name(scene)
+            notes = [note.replace(name, shown) for note in data["notes"]]
+            told.append((text.replace(name, shown), data | {"scene": shown, "notes": notes}))
     rows = [data for _, data in told]
     for data in rows:
         helpers.note(_of_scene(data["scene"], data["notes"]), quiet=quiet)
@@ -96,11 +143,6 @@ def dry_run(tell: Any, sources: Sequence[str], out: str, *, quiet: bool, as_json
     helpers.report(text, data, quiet=quiet, as_json=as_json)
 
 
-def shares(classes: dict[str, int]) -> str:
-    """Classes and their shares of a map, or that it has none."""
-    return helpers.shares(classes) if any(classes.values()) else "no pixel has a class"
-
-
 def _of_scene(scene: str, notes: Sequence[str]) -> tuple[str, ...]:
     """Notes that say of which scene they are."""
     return tuple(note if note.startswith(scene) else f"{scene}: {note}" for note in notes)
@@ -111,7 +153,7 @@ def _line(state: str, told: dict[str, Any]) -> str:
         return f"{told['out']}: done before"
     text = (
         f"{told['out']}: {told['width']} x {told['height']} pixels in {told['seconds']:.1f} s; "
-        f"{shares(told['classes'])}"
+        f"{helpers.shares(told['classes'])}"
     )
     if "polygons" in told:
         text += f"\n{told['polygons']}: {told['polygon_count']:,} polygons"
@@ -122,5 +164,5 @@ def _summary(out: str, sums: dict[str, Any]) -> str:
     states = ", ".join(f"{sums[state]} {state}" for state in ("done", "skipped", "failed"))
     return (
         f"{out}: {sums['scenes']} scenes, {states}, in {sums['seconds']:.1f} s; "
-        f"{shares(sums['classes'])}"
+        f"{helpers.shares(sums['classes'])}"
     )

@@ -135,6 +135,111 @@ def test_files_that_are_no_scene_together_are_refused(
     assert not (tmp_path / "map.tif").exists()
 
 
+def write_items(path: Path, *scenes: Path) -> Path:
+    """An ItemCollection of scenes, in the manner of STAC."""
+    features = [
+        {
+            "type": "Feature",
+            "stac_version": "1.0.0",
+            "id": f"item {scene.stem}",
+            "geometry": None,
+            "links": [],
+            "properties": {"datetime": "2023-05-01T00:00:00Z"},
+            "assets": {
+                "image": {"href": f"./{scene.name}", "type": "image/tiff"},
+                "thumbnail": {"href": "./small.png", "roles": ["thumbnail"], "type": "image/png"},
+            },
+        }
+        for scene in scenes
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_items_and_tables_are_scenes(make_scene: Any, predict: Predict, tmp_path: Path) -> None:
+    files = [
+        make_scene(f"in/{n}.tif", 70, 90, seed=n, transform=Affine(1, 0, 90 * n, 0, -1, 0))
+        for n in range(2)
+    ]
+    items = write_items(tmp_path / "in" / "items.json", *files)
+    out = tmp_path / "maps"
+    told = json.loads(predict(items, "--out", out, "--dry-run", "--json").stdout)
+    assert [scene["scene"] for scene in told["scenes"]] == ["item item 0", "item item 1"]
+    result = predict(items, "--out", out, "--vrt", "--json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert data["index"] == [
+        str(out / name) for name in ("items.json", "index.parquet", "index.vrt")
+    ]
+    assert np.array_equal(
+        pixels(out / "index.vrt"), np.hstack([pixels(out / f"item_{n}.tif") for n in range(2)])
+    )
+    again = predict(out / "index.parquet", "--out", tmp_path / "x", "--asset", "none")
+    assert again.exit_code == 2
+    assert "has no column 'none'" in again.stderr
+    # an index names maps: a raster of one band is too few, but it has been found
+    found = predict(out / "index.parquet", "--out", tmp_path / "x", "--bands", "1,1,1")
+    assert found.exit_code == 0, found.output
+    assert sorted(path.name for path in (tmp_path / "x").glob("*.tif")) == [
+        "item_0.tif",
+        "item_1.tif",
+    ]
+    wrong = predict(items, "--out", tmp_path / "y", "--asset", "visual")
+    assert wrong.exit_code == 1
+    assert "item item 0 has no asset 'visual', got image, thumbnail" in wrong.stderr
+    assert predict(items, "--as-one", "--out", tmp_path / "one.tif").exit_code == 2
+
+
+def test_outputs_in_a_store(
+    make_scene: Any, predict: Predict, tmp_path: Path, makers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene("in/a.tif", 70, 90)
+    (tmp_path / "store" / "maps").mkdir(parents=True)
+    bucket, scratch = tmp_path / "store" / "maps", tmp_path / "scratch"
+    beside = ("--confidence", "s3://maps/one/sure.tif", "--scratch", scratch)
+    assert predict(scene, "--out", tmp_path / "near.tif").exit_code == 0
+    with makers("geo").storing(tmp_path / "store", monkeypatch) as server:
+        out = "s3://maps/one/a.tif"
+        result = predict(scene, "--out", out, "--polygons", "s3://maps/one/a.gpkg", *beside)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(f"{out}: 90 x 70 pixels in ")
+        assert "s3://maps/one/a.gpkg: " in result.stdout
+        assert sorted(path.name for path in (bucket / "one").iterdir()) == [
+            *("a.gpkg", "a.qml", "a.tif", "a.tif.aux.xml", "sure.tif")
+        ]
+        assert (bucket / "one" / "a.tif").read_bytes() == (tmp_path / "near.tif").read_bytes()
+        assert not any(path.is_file() for path in scratch.rglob("*"))
+        refused = predict(scene, "--out", out, "--scratch", scratch)
+        assert refused.exit_code == 1
+        assert f"{out} is already there; add --overwrite" in refused.stderr
+        result = predict(scene.parent, "--out", "s3://maps/many", "--scratch", scratch)
+        assert result.exit_code == 0, result.output
+        assert (bucket / "many" / "a.tif").read_bytes() == (tmp_path / "near.tif").read_bytes()
+        assert (bucket / "many" / "items.json").is_file()
+        assert (
+            "done before" in predict(scene, "--out", "s3://maps/many", "--scratch", scratch).stdout
+        )
+        told = CliRunner().invoke(main, ["info", "s3://maps/many/a.tif", "--json"])
+        assert json.loads(told.stdout)["kind"] == "class raster"
+        server.refuse(500, times=-1)
+        result = predict(scene, "--out", "s3://maps/two/a.tif", "--scratch", scratch)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+        assert "cannot be written, tried 3 times" in result.stderr
+    assert not (bucket / "two").exists()
+
+
+def test_a_damaged_file_of_several_is_named(
+    make_scene: Any, predict: Predict, tmp_path: Path
+) -> None:
+    files = tiles(make_scene("whole.tif", 100, 130, compress="deflate"), 48)
+    files[4].write_bytes(files[4].read_bytes()[:-2000] + bytes(2000))
+    result = predict(files[0].parent, "--as-one", "--out", tmp_path / "map.tif")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert f"Error: {files[4]} cannot be read, which lies at rows" in result.stderr
+    assert "of tile_000_000_and_8_more.vrt" in result.stderr
+    assert "/rsseg-" not in result.stderr
+
+
 def test_a_dry_run_of_many(make_scene: Any, predict: Predict, tmp_path: Path) -> None:
     for n in range(2):
         make_scene(f"in/{n}.tif", 100, 100)
@@ -183,7 +288,7 @@ def test_an_address(
         server.fail(500, times=0)
         many = predict(address, "--out", f"{tmp_path}/maps", address.replace("secret", "secret2"))
         assert "named twice" not in many.stderr  # two addresses, one file: another refusal
-        assert many.exit_code == 1
+        assert many.exit_code == 2
         (tmp_path / "list.txt").write_text(f"{address}\n")
         assert predict(tmp_path / "list.txt", "--out", tmp_path / "maps").exit_code == 0
     for path in tmp_path.rglob("*"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from affine import Affine
 from rasterio.crs import CRS
@@ -59,6 +59,27 @@ class Grid:
             places = ((p.col, p.row, p.x, p.y, p.z or 0.0) for p in points)
             control = GroundControl(tuple(places), crs)
         return cls(dataset.height, dataset.width, dataset.transform, dataset.crs, control)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, the inverse of `from_json`."""
+        control = self.control and [self.control.crs.to_wkt(), *map(list, self.control.points)]
+        return {
+            "height": self.height,
+            "width": self.width,
+            "transform": list(self.transform)[:6],
+            "crs": self.crs and self.crs.to_wkt(),
+            "control": control,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Grid:
+        """Read what `to_json` wrote."""
+        crs, control = data["crs"] and CRS.from_wkt(data["crs"]), None
+        if data["control"]:
+            wkt, *points = data["control"]
+            control = GroundControl(tuple(map(tuple, points)), CRS.from_wkt(wkt))
+        transform = Affine(*data["transform"])
+        return cls(data["height"], data["width"], transform, crs, control)
 
     def crop(self, window: Window) -> Grid:
         """The grid of a window of whole pixels of this one."""

@@ -6,11 +6,13 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio.env import get_gdal_config
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
@@ -30,17 +32,19 @@ def open_raster(path: str | Path, *, scattered: bool = False) -> DatasetReader:
     Args:
         path: A file, or anything GDAL opens: a VRT, ``/vsicurl/...``, ``/vsis3/...``, a URL.
         scattered: Whether windows are read here and there. An uncompressed GeoTIFF is then read
-            without GDAL's block cache: only the bytes of the window, not whole strips.
+            without GDAL's block cache: only the bytes of the window, not whole strips. The blocks
+            of a compressed one that a window touches are decoded by several threads at once.
 
     Raises:
         SceneError: If there is no such file, GDAL cannot read it, or its server does not answer.
     """
     network = settings() if _may_be_remote(path) else {}
+    ways = {"GTIFF_DIRECT_IO": scattered, **(_decoders() if scattered else {})}
     for attempt in range(ATTEMPTS):
         time.sleep(pause(attempt))
         try:
             # within an Env GDAL's own messages go to Python's logging
-            with quietly(), rasterio.Env(**_STRICT, **network, GTIFF_DIRECT_IO=scattered):
+            with quietly(), rasterio.Env(**_STRICT, **network, **ways):
                 dataset = rasterio.open(path)
             break
         except RasterioIOError as error:
@@ -73,9 +77,22 @@ def gdal_cache(limit: int) -> Iterator[None]:
         yield
 
 
+def gdal_cache_size() -> int:
+    """Bytes that GDAL's block cache may take: a twentieth of the memory, unless told otherwise."""
+    return int(get_gdal_config("GDAL_CACHEMAX"))
+
+
 def hold_gdal_cache(limit: int) -> None:
     """Hold GDAL's block cache to ``limit`` bytes for the rest of this thread's life."""
     rasterio.Env(GDAL_CACHEMAX=limit).__enter__()
+
+
+def _decoders() -> dict[str, Any]:
+    """GDAL's setting for decoding with all cores; none in a process that another has begun.
+
+    A fork leaves GDAL's threads behind, and the child would wait for them for ever.
+    """
+    return {"GDAL_NUM_THREADS": "ALL_CPUS"} if parent_process() is None else {}
 
 
 def _may_be_remote(path: str | Path) -> bool:

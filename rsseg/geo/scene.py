@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,11 +15,10 @@ import numpy.typing as npt
 import rasterio
 from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from rsseg.errors import SceneError
 from rsseg.geo.bands import band_names, choose_bands, common_dtype, find_band, told_names
+from rsseg.geo.failures import read_failure, sources_of_vrt
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.quiet import quietly
@@ -58,7 +58,7 @@ class Scene:
         self._dataset = open_raster(path, scattered=scattered)
         try:
             self._part = part
-            self._remote = any(map(is_remote, (self.path, *_sources(self._dataset))))
+            self._remote = any(map(is_remote, (self.path, *sources_of_vrt(self._dataset))))
             grid = Grid.of(self._dataset)
             self.grid = grid if part is None else grid.crop(part)
             self.bands = choose_bands(self._dataset, bands, self.name)
@@ -106,6 +106,17 @@ class Scene:
     def pixel_is_point(self) -> bool:
         """Whether values belong to the centres of pixels, as the file says, not to their areas."""
         return bool(self._dataset.tags().get("AREA_OR_POINT") == "Point")
+
+    @property
+    def taken(self) -> str | None:
+        """When the picture was taken, as its tags tell: ``2023-05-01T10:30:00Z``."""
+        tags = self._dataset.tags() | self._dataset.tags(ns="IMAGERY")
+        for key in ("ACQUISITIONDATETIME", "TIFFTAG_DATETIME"):
+            told = re.match(r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d:\d\d:\d\d)", tags.get(key, ""))
+            if told is not None:
+                year, month, day, clock = told.groups()
+                return f"{year}-{month}-{day}T{clock}Z"
+        return None
 
     @property
     def block_height(self) -> int:
@@ -204,7 +215,8 @@ class Scene:
                     return pixels, self._valid(pixels, inside)
             except RasterioError as error:
                 if attempt + 1 == attempts or (self._dataset.closed and not attempt):
-                    raise self._cannot_read(inside, attempts) from error
+                    tried = attempts if self._remote else None
+                    raise read_failure(self._dataset, self.name, inside, error, tried) from error
         raise AssertionError("the last attempt returns or raises")
 
     def _reopen(self, seconds: float) -> None:
@@ -212,21 +224,6 @@ class Scene:
         self._dataset.close()
         time.sleep(seconds)
         self._dataset = open_raster(self.path, scattered=self._scattered)
-
-    def _cannot_read(self, inside: Window, attempts: int) -> SceneError:
-        top, left = int(inside.row_off), int(inside.col_off)
-        rows = f"rows {top}-{top + int(inside.height) - 1}"
-        columns = f"columns {left}-{left + int(inside.width) - 1}"
-        wrong = f"{self.name} cannot be read at {rows}, {columns}"
-        remedy = "the file is damaged or incomplete, copy or download it again"
-        sources = [] if self._dataset.closed else _sources(self._dataset)
-        missing = [path for path in sources if not is_remote(path) and not Path(path).exists()]
-        if missing:
-            wrong, remedy = f"{wrong}: there is no file {missing[0]}", "put it back"
-        elif self._remote:
-            wrong += f", tried {attempts} times"
-            remedy = "its server or the connection fails, or the file is damaged; try again later"
-        return SceneError(wrong, remedy=remedy)
 
     def _valid(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[np.bool_]:
         if self._all_valid:
@@ -243,9 +240,3 @@ class Scene:
         if self.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(axis=0)
         return np.asarray(valid)
-
-
-def _sources(dataset: DatasetReader) -> list[str]:
-    """The files that a VRT reads from, as GDAL calls them; none for any other raster."""
-    virtual = dataset.driver == "VRT"
-    return [path for path in dataset.files if path != dataset.name] if virtual else []

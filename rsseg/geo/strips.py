@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,31 @@ from rsseg.errors import OutputError
 from rsseg.geo.class_raster import LEGEND_TAG, colour_map
 from rsseg.geo.gis_sidecars import write_sidecars
 from rsseg.geo.grid import Grid
-from rsseg.geo.writing import writing
+from rsseg.geo.overviews import Shrink, commonest, level_shapes, mean, write_level
+from rsseg.geo.writing import require_whole, writing
 from rsseg.legend import NODATA, Legend
 
 ONE = 254
 """Byte that means a share of 1; 255 is nodata."""
 
+_UNCOMPRESSED: dict[str, Any] = {
+    "driver": "GTiff",
+    "dtype": "uint8",
+    "interleave": "band",
+    "blockysize": 64,
+    "bigtiff": "if_safer",
+}
+_BLOCK = 512
 _COG = {
     "driver": "COG",
-    "BLOCKSIZE": 512,
-    "OVERVIEWS": "IGNORE_EXISTING",
+    "BLOCKSIZE": _BLOCK,
+    "OVERVIEWS": "FORCE_USE_EXISTING",
     "NUM_THREADS": "ALL_CPUS",
     "BIGTIFF": "IF_SAFER",
 }
-_CODES = {"COMPRESS": "DEFLATE", "OVERVIEW_RESAMPLING": "MODE"}
-_SHARES = {
-    "COMPRESS": "ZSTD",  # of smooth values half the time of DEFLATE, and smaller
-    "LEVEL": 1,
-    "PREDICTOR": "STANDARD",
-    "OVERVIEW_RESAMPLING": "AVERAGE",
-}
+_CODES = {"COMPRESS": "DEFLATE"}
+# of smooth values ZSTD takes half the time of DEFLATE, and less room
+_SHARES = {"COMPRESS": "ZSTD", "LEVEL": 1, "PREDICTOR": "STANDARD"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,10 @@ class Strip:
 def write_strip(path: Path, layers: npt.NDArray[np.uint8]) -> None:
     """Write blocks of byte rasters ``(B, h, w)``, uncompressed: they live until `assemble`."""
     count, height, width = layers.shape
-    profile = {"count": count, "height": height, "width": width, "dtype": "uint8"}
+    profile = _UNCOMPRESSED | {"count": count, "height": height, "width": width}
     # made in memory: when a disk is full GDAL's TIFF library talks to the terminal
     with writing(path) as unfinished, MemoryFile() as file:
-        with file.open(driver="GTiff", interleave="band", bigtiff="if_safer", **profile) as target:
+        with file.open(**profile) as target:
             target.write(layers)
         unfinished.write_bytes(file.getbuffer())
 
@@ -106,7 +111,7 @@ def assemble(
     for code in range(NODATA + 1):
         parts = zip(("c1", "c2", "c3", "c4"), colours.get(code, (0, 0, 0, 255)), strict=True)
         xml.SubElement(table, "Entry", {name: str(value) for name, value in parts})
-    _copy(root, out, _CODES, given_up)
+    _copy(root, out, _CODES, commonest, given_up)
     write_sidecars(out, legend, counts)
 
 
@@ -136,20 +141,47 @@ def assemble_shares(
         band = _band(root, strips, number, grid.width)
         xml.SubElement(band, "Description").text = name
         xml.SubElement(band, "Scale").text = repr(1 / ONE)
-    _copy(root, out, _SHARES, given_up)
+    _copy(root, out, _SHARES, mean, given_up)
 
 
 def _copy(
-    root: xml.Element, out: str | Path, options: dict[str, Any], given_up: Callable[[], bool]
+    root: xml.Element,
+    out: str | Path,
+    options: dict[str, Any],
+    shrink: Shrink,
+    given_up: Callable[[], bool],
 ) -> None:
-    """Copy a VRT into a Cloud-Optimized GeoTIFF, whole or not at all."""
+    """Copy a VRT into a Cloud-Optimized GeoTIFF with overviews, whole or not at all."""
     with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
         virtual = Path(folder) / "whole.vrt"
         with rasterio.Env(), writing(out) as unfinished:
             virtual.write_text(xml.tostring(root, encoding="unicode"), encoding="utf-8")
+            levels = list(_write_levels(virtual, unfinished, shrink))
+            for number, band in enumerate(root.findall("VRTRasterBand"), 1):
+                for level in levels:
+                    overview = xml.SubElement(band, "Overview")
+                    name = xml.SubElement(overview, "SourceFilename", relativeToVRT="0")
+                    name.text = str(level.resolve())
+                    xml.SubElement(overview, "SourceBand").text = str(number)
+            virtual.write_text(xml.tostring(root, encoding="unicode"), encoding="utf-8")
             rasterio.shutil.copy(virtual, unfinished, **_COG, **options)
             if given_up():
                 raise OutputError(f"{out} was given up")
+
+
+def _write_levels(virtual: Path, unfinished: Path, shrink: Shrink) -> Iterator[Path]:
+    """The overviews of a VRT, uncompressed, beside what they are for: they go with it."""
+    below = virtual
+    with rasterio.open(virtual) as dataset:
+        shape, count = (dataset.height, dataset.width), dataset.count
+    for number, (height, width) in enumerate(level_shapes(*shape, _BLOCK), 1):
+        path = unfinished.with_name(f"{unfinished.name}.{number}")
+        profile = _UNCOMPRESSED | {"count": count, "height": height, "width": width}
+        with rasterio.open(below) as source, rasterio.open(path, "w", **profile) as level:
+            write_level(source, level, shrink)
+        require_whole(path)
+        yield path
+        below = path
 
 
 def _virtual(grid: Grid, tags: Mapping[str, str]) -> xml.Element:

@@ -1,4 +1,4 @@
-"""Several files of one pixel grid as one scene, by way of a VRT."""
+"""Several files as one scene, side by side or band by band, by way of a VRT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rsseg.errors import SceneError
 from rsseg.geo.pieces import Piece, laid_out
 from rsseg.geo.remote import public_name
-from rsseg.geo.virtual_mosaic import virtual_mosaic
+from rsseg.geo.virtual_mosaic import virtual_mosaic, virtual_stack
 
 
 @contextmanager
@@ -34,7 +34,40 @@ def as_one_scene(files: Sequence[str | Path]) -> Iterator[str]:
         return
     text = virtual_mosaic(laid_out([Piece.of(path) for path in files]))
     stem = Path(public_name(files[0])).stem
+    with _file(f"{stem}_and_{len(files) - 1}_more.vrt", text) as path:
+        yield path
+
+
+@contextmanager
+def as_one_stack(files: Sequence[str], names: Sequence[str], stem: str) -> Iterator[str]:
+    """The name of a raster whose bands are those of these files, while the context lasts.
+
+    Args:
+        files: Files of one grid and type.
+        names: What the band of each shows.
+        stem: What the raster is called.
+
+    Raises:
+        SceneError: If a file cannot be read, or differs from the first in its type.
+        GridMismatch: If it does not lie on the first one's grid.
+    """
+    pieces = [Piece.of(path) for path in files]
+    first = pieces[0]
+    for piece in pieces[1:]:
+        first.grid.require_same(piece.grid, first.name, piece.name)
+        if piece.dtype != first.dtype:
+            raise SceneError(
+                f"{piece.name} cannot be a band beside {first.name}: its type differs",
+                expected=first.dtype,
+                got=piece.dtype,
+            )
+    with _file(f"{stem}.vrt", virtual_stack(pieces, names)) as path:
+        yield path
+
+
+@contextmanager
+def _file(name: str, text: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
-        path = Path(folder) / f"{stem}_and_{len(files) - 1}_more.vrt"
+        path = Path(folder) / name
         path.write_text(text, encoding="utf-8")
         yield str(path)

@@ -1,7 +1,8 @@
-"""The VRT that shows pieces of a grid as one raster, with their validity."""
+"""VRTs that show several files as one raster, side by side or band by band, with validity."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
 from rsseg.geo.grid import Grid
@@ -33,6 +34,32 @@ def virtual_mosaic(layout: Layout) -> str:
                 _add_pixels(band, piece, place, index, cell)
     if not by_value and not (layout.gapless and first.kind == "none" and len(marks) == 1):
         _add_mask(root, [(piece, place) for piece, place, _ in drawn])
+    return xml.tostring(root, encoding="unicode")
+
+
+def virtual_stack(pieces: Sequence[Piece], names: Sequence[str]) -> str:
+    """The VRT of files of one grid whose bands follow each other, as XML.
+
+    A pixel is invalid where all of them mark it so.
+
+    Args:
+        pieces: The files.
+        names: What the band of a file of one band shows.
+    """
+    root = _dataset(pieces[0].grid)
+    masked = any(piece.kind == "mask" for piece in pieces)
+    for piece, name in zip(pieces, names, strict=True):
+        rows, columns = piece.block
+        block = {"blockXSize": str(columns), "blockYSize": str(rows)}
+        for number, own in zip(piece.bands, piece.names, strict=True):
+            count = len(root.findall("VRTRasterBand"))
+            band = _band(root, piece.dtype, band=str(count + 1), **block)
+            xml.SubElement(band, "Description").text = name if len(piece.bands) == 1 else own
+            if piece.kind == "nodata" and piece.nodata is not None and not masked:
+                xml.SubElement(band, "NoDataValue").text = repr(piece.nodata)
+            _add_source(band, "SimpleSource", piece, (0, 0), str(number), piece.path)
+    if masked:
+        _add_mask(root, [(piece, (0, 0)) for piece in pieces])
     return xml.tostring(root, encoding="unicode")
 
 

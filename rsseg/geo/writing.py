@@ -52,15 +52,19 @@ def writing(path: str | Path) -> Iterator[Path]:
     try:
         with quietly(), replacing(path) as unfinished:
             yield unfinished
-            _require_whole(unfinished)
+            require_whole(unfinished)
         # statistics that a reader left beside the old file, such as QGIS
         Path(f"{path}.aux.xml").unlink(missing_ok=True)
     except (OSError, RasterioError, CPLE_BaseError) as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
 
 
-def _require_whole(path: Path) -> None:
-    """Look for blocks that are not there: GDAL keeps silent when closing fails on a full disk."""
+def require_whole(path: Path) -> None:
+    """Look for blocks that are not there: GDAL keeps silent when closing fails on a full disk.
+
+    Raises:
+        OSError: If one is not there.
+    """
     length = path.stat().st_size
     with rasterio.open(path) as dataset:
         for band, (rows, columns) in enumerate(dataset.block_shapes, 1):

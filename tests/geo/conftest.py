@@ -33,6 +33,16 @@ class Server:
         """Let the next requests for bytes beyond an offset fail; for ever if ``times`` < 0."""
         self.tell(how=how, times=times, beyond=beyond)
 
+    def refuse(self, how: int | str, times: int = 1) -> None:
+        """Let the next writings fail; for ever if ``times`` < 0."""
+        self.tell(put_how=how, put_times=times)
+
+    @property
+    def written(self) -> list[str]:
+        """Paths of the objects that were written, in order."""
+        with urlopen(f"{self.url}/.book") as answer:
+            return list(json.load(answer)["written"])
+
     @property
     def seen(self) -> list[tuple[str, str, int | None]]:
         """Method, path and first byte asked for of each request so far."""
@@ -41,9 +51,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, program: str = "range_server.py") -> Iterator[Server]:
     """A server of a folder while the context lasts, in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("range_server.py"))]
+    command = [sys.executable, str(Path(__file__).with_name(program))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         server = Server(process.stdout.readline().strip())
@@ -52,6 +62,31 @@ def serving(folder: Path) -> Iterator[Server]:
             yield server
         finally:
             process.terminate()
+
+
+@contextmanager
+def storing(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An object store of a folder, each folder in it a bucket, which GDAL takes for that of S3."""
+    with serving(folder, "object_server.py") as server:
+        for name, value in {
+            "AWS_S3_ENDPOINT": server.url.removeprefix("http://"),
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+            "AWS_REGION": "eu-central-1",
+            "GDAL_HTTP_RETRY_DELAY": "0.01",
+            "GDAL_HTTP_MAX_RETRY": "1",
+        }.items():
+            environment.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An object store with the empty bucket ``maps``, which is ``tmp_path / "store/maps"``."""
+    (tmp_path / "store" / "maps").mkdir(parents=True)
+    with storing(tmp_path / "store", monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 BOOK: dict[str, Any] = {
     "folder": ".",  # what is served
@@ -53,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         first = int(asked[1]) if asked else 0
         BOOK["seen"].append((self.command, self.path, first if asked else None))
         failure = self._failure(first)
-        path = Path(BOOK["folder"]) / self.path.split("?")[0].lstrip("/")
+        path = Path(BOOK["folder"]) / unquote(self.path.split("?")[0]).lstrip("/")
         if failure == "drop":
             self._hang_up()
         elif isinstance(failure, int) or not path.is_file():

@@ -27,31 +27,21 @@ from rsseg.errors import (
     RssegError,
     SceneError,
 )
-from rsseg.geo.class_raster import write_raster
-from rsseg.geo.grid import Grid
 from rsseg.geo.qgis_layers import scene_layer
 from rsseg.geo.qgis_project import write_project
-from rsseg.legend import LAND_COVER, NODATA
+from rsseg.legend import LAND_COVER
 
-UTM = CRS.from_epsg(32633)
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 ROTATED = TRANSFORM @ Affine.rotation(30)
 CONFIDENCE = {"bands": 1, "dtype": "float32"}
 
-MakeScene = Callable[..., Path]
+Make = Callable[..., Path]
 
 
 @pytest.fixture
-def land_map(tmp_path: Path) -> Path:
+def land_map(make_map: Make) -> Path:
     """A map of 64 x 64 pixels."""
-    return _map(tmp_path / "map.tif")
-
-
-def _map(path: Path, crs: CRS | None = UTM, transform: Affine = TRANSFORM) -> Path:
-    codes = np.random.default_rng(0).choice([0, 1, 4, NODATA], (1, 64, 64)).astype(np.uint8)
-    path.parent.mkdir(exist_ok=True)
-    write_raster(path, codes, Grid(64, 64, transform, crs), nodata=NODATA, legend=LAND_COVER)
-    return path
+    return make_map()
 
 
 def _polygons(path: Path, layers: dict[str, list[str]], crs: str | None = "EPSG:32633") -> Path:
@@ -88,7 +78,7 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 # --- the whole
 
 
-def test_tree_and_layers_tell_the_same(make_scene: MakeScene, land_map: Path) -> None:
+def test_tree_and_layers_tell_the_same(make_scene: Make, land_map: Path) -> None:
     out = land_map.with_name("map.qgz")
     result = write_project(
         land_map,
@@ -121,8 +111,8 @@ def test_tree_and_layers_tell_the_same(make_scene: MakeScene, land_map: Path) ->
 
 
 @pytest.mark.parametrize("transform", [TRANSFORM, ROTATED, TRANSFORM @ Affine.scale(1, -1)])
-def test_it_opens_where_the_map_lies(tmp_path: Path, transform: Affine) -> None:
-    land_map = _map(tmp_path / "map.tif", transform=transform)
+def test_it_opens_where_the_map_lies(make_map: Make, tmp_path: Path, transform: Affine) -> None:
+    land_map = make_map(transform=transform)
     write_project(land_map, tmp_path / "map.qgz")
     root = _read(tmp_path / "map.qgz")
     x, y = zip(
@@ -140,9 +130,13 @@ def test_it_opens_where_the_map_lies(tmp_path: Path, transform: Affine) -> None:
 
 @pytest.mark.parametrize("folder", [".", "project", "deep"])
 def test_sources_are_relative_to_the_project(
-    make_scene: MakeScene, tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+    make_map: Make,
+    make_scene: Make,
+    tmp_path: Path,
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    land_map = _map(tmp_path / 'ma"ps <&> ä' / "map.tif")
+    land_map = make_map('ma"ps <&> ä/map.tif')
     polygons = _polygons(land_map.with_name("map.gpkg"), {"a b": ["land"]})
     scene = make_scene("scenes/scene.tif")
     (tmp_path / folder).mkdir(exist_ok=True)
@@ -163,10 +157,10 @@ def test_sources_are_relative_to_the_project(
     assert layer == "a b"
 
 
-def test_bytes_do_not_depend_on_time_or_place(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_time_or_place(make_map: Make) -> None:
     contents = []
     for name in ("first", "second"):
-        land_map = _map(tmp_path / name / "map.tif")
+        land_map = make_map(f"{name}/map.tif")
         write_project(land_map, land_map.with_name("map.qgz"))
         contents.append(land_map.with_name("map.qgz").read_bytes())
     assert contents[0] == contents[1]
@@ -184,9 +178,9 @@ def test_classes_stand_out_alone_and_wait_under_polygons(land_map: Path) -> None
         ]
 
 
-def test_a_crs_without_a_code_is_written_in_words(tmp_path: Path) -> None:
+def test_a_crs_without_a_code_is_written_in_words(make_map: Make, tmp_path: Path) -> None:
     crs = CRS.from_proj4("+proj=laea +lat_0=51 +lon_0=10.5 +a=6370000 +b=6360000 +units=m")
-    write_project(_map(tmp_path / "map.tif", crs), tmp_path / "map.qgz")
+    write_project(make_map(crs=crs), tmp_path / "map.qgz")
     root = _read(tmp_path / "map.qgz")
     reference = root.find("projectCrs/spatialrefsys")
     assert reference is not None
@@ -224,7 +218,7 @@ def _drawn(renderer: Element) -> list[int]:
     ],
 )
 def test_bands_are_those_asked_for_else_those_the_eye_sees(
-    make_scene: MakeScene, land_map: Path, scene: dict[str, Any], bands: Any, drawn: list[int]
+    make_scene: Make, land_map: Path, scene: dict[str, Any], bands: Any, drawn: list[int]
 ) -> None:
     out = land_map.with_name("map.qgz")
     write_project(land_map, out, scene=make_scene(**scene), bands=bands)
@@ -235,7 +229,7 @@ def test_bands_are_those_asked_for_else_those_the_eye_sees(
     ("validity", "band"), [("none", -1), ("nodata", -1), ("alpha", 4), ("mask", 4)]
 )
 def test_what_the_scene_calls_invalid_is_transparent(
-    make_scene: MakeScene, land_map: Path, validity: str, band: int
+    make_scene: Make, land_map: Path, validity: str, band: int
 ) -> None:
     out = land_map.with_name("map.qgz")
     valid = np.tri(64, dtype=bool) if validity != "none" else None
@@ -246,7 +240,7 @@ def test_what_the_scene_calls_invalid_is_transparent(
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("bands", [1, 3])
 def test_all_but_bytes_are_stretched_over_their_valid_values(
-    make_scene: MakeScene, land_map: Path, dtype: str, bands: int
+    make_scene: Make, land_map: Path, dtype: str, bands: int
 ) -> None:
     ramp = np.linspace(0, 100, 64 * 64).reshape(64, 64)
     pixels = np.stack([ramp + 50 * band for band in range(bands)]).astype(dtype)
@@ -266,7 +260,7 @@ def test_all_but_bytes_are_stretched_over_their_valid_values(
 
 @pytest.mark.parametrize("value", [0, 7])
 def test_a_scene_of_one_value_or_none_has_limits_too(
-    make_scene: MakeScene, land_map: Path, value: int
+    make_scene: Make, land_map: Path, value: int
 ) -> None:
     out = land_map.with_name("map.qgz")
     scene = make_scene(
@@ -284,7 +278,7 @@ def test_a_scene_of_one_value_or_none_has_limits_too(
     assert high > low
 
 
-def test_a_scene_in_an_archive_is_named_as_gdal_does(make_scene: MakeScene, land_map: Path) -> None:
+def test_a_scene_in_an_archive_is_named_as_gdal_does(make_scene: Make, land_map: Path) -> None:
     archive = land_map.with_name("scenes.zip")
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.write(make_scene(), "scene.tif")
@@ -315,7 +309,7 @@ def test_odd_files_are_scenes_or_refused_in_one_sentence(real_data: Path) -> Non
     [("float32", None, 1), ("uint8", 1 / 254, 1), ("uint8", None, 254)],
 )
 def test_full_confidence_is_white(
-    make_scene: MakeScene, land_map: Path, dtype: str, scale: float | None, white: float
+    make_scene: Make, land_map: Path, dtype: str, scale: float | None, white: float
 ) -> None:
     path = make_scene("sure.tif", bands=1, dtype=dtype)
     if scale is not None:
@@ -376,7 +370,7 @@ def test_classes_that_the_map_does_not_name_are_told(land_map: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".geojson", ".fgb"])
 def test_polygons_and_scene_may_have_another_crs(
-    make_scene: MakeScene, land_map: Path, suffix: str
+    make_scene: Make, land_map: Path, suffix: str
 ) -> None:
     polygons = _polygons(land_map.with_suffix(suffix), {"map": ["land"]}, "EPSG:4326")
     with rasterio.open(land_map) as dataset:
@@ -397,29 +391,25 @@ def test_polygons_and_scene_may_have_another_crs(
 # --- refusals
 
 
-def _control_points(folder: Path, make_scene: MakeScene) -> None:
+def _control_points(folder: Path, make_scene: Make) -> None:
     corners = [(0, 0), (0, 64), (64, 0), (64, 64)]
     points = [rasterio.control.GroundControlPoint(r, c, 4e5 + c, 5e6 - r) for r, c in corners]
     scene = make_scene("gcps.tif", crs=None, transform=Affine.identity())
     with rasterio.open(scene, "r+") as dataset:
-        dataset.gcps = (points, UTM)
+        dataset.gcps = (points, CRS.from_epsg(32633))
 
 
-def _unnamed(folder: Path, make_scene: MakeScene) -> None:
+def _unnamed(folder: Path, make_scene: Make) -> None:
     square = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
     square.to_file(folder / "unnamed.gpkg")
 
 
-_MADE: dict[Any, Callable[[Path, MakeScene], object]] = {
-    "map.tif": lambda folder, make: _map(folder / "map.tif"),
-    "nowhere map.tif": lambda folder, make: _map(folder / "nowhere map.tif", crs=None),
-    "scene.tif": lambda folder, make: make("scene.tif"),
-    "nowhere.tif": lambda folder, make: make(
-        "nowhere.tif", bands=1, crs=None, transform=Affine.identity()
-    ),
-    "far.tif": lambda folder, make: make(
-        "far.tif", transform=Affine.translation(10_000, 0) @ TRANSFORM
-    ),
+_SCENES: dict[str, dict[str, Any]] = {
+    "scene.tif": {},
+    "nowhere.tif": {"bands": 1, "crs": None, "transform": Affine.identity()},
+    "far.tif": {"transform": Affine.translation(10_000, 0) @ TRANSFORM},
+}
+_OTHERS: dict[Any, Callable[[Path, Make], object]] = {
     "gcps.tif": _control_points,
     "map.gpkg": lambda folder, make: _polygons(folder / "map.gpkg", {"map": ["land"]}),
     "others.gpkg": lambda folder, make: _polygons(folder / "others.gpkg", {"a": ["wheat", "rye"]}),
@@ -459,7 +449,8 @@ _MADE: dict[Any, Callable[[Path, MakeScene], object]] = {
 )
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_refusals_are_one_sentence_and_write_nothing(
-    make_scene: MakeScene,
+    make_map: Make,
+    make_scene: Make,
     tmp_path: Path,
     given: dict[str, Any],
     error: type[RssegError],
@@ -467,9 +458,12 @@ def test_refusals_are_one_sentence_and_write_nothing(
 ) -> None:
     (tmp_path / "old.qgz").write_text("mine")
     call = {"raster": "map.tif", "out": "new.qgz"} | given
-    for name in call.values():
-        if isinstance(name, str) and name in _MADE:
-            _MADE[name](tmp_path, make_scene)
+    make_map("map.tif")
+    make_map("nowhere map.tif", crs=None)
+    for name in filter(_SCENES.__contains__, map(str, call.values())):
+        make_scene(name, **_SCENES[name])
+    for name in filter(_OTHERS.__contains__, map(str, call.values())):
+        _OTHERS[name](tmp_path, make_scene)
     paths = {key: value if key == "bands" else tmp_path / value for key, value in call.items()}
     with pytest.raises(error, match=reason) as caught:
         write_project(**paths)

@@ -273,6 +273,7 @@ LAYOUTS = (
     {"interleave": "band", "tiled": True, "blockxsize": 32, "blockysize": 16},
     {"compress": "deflate"},
     {"compress": "lzw", "predictor": 2},
+    {"compress": "zstd", "tiled": True, "blockxsize": 16, "blockysize": 16},
 )
 
 

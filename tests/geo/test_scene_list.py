@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from rsseg.errors import OptionError, SceneError
 from rsseg.geo.scene_list import find_scenes, is_many, output_names
+from rsseg.geo.stac import Item
 
 
 def test_a_folder_is_its_rasters_by_name(tmp_path: Path) -> None:
@@ -30,6 +32,32 @@ def test_a_list_is_its_lines(tmp_path: Path) -> None:
         "/vsis3/x/e.tif",
         "f.tif",
     ]
+
+
+def test_items_and_tables_stand_for_what_they_list(tmp_path: Path) -> None:
+    asset = {"href": "a.tif", "type": "image/tiff"}
+    times = {"datetime": "2023-05-01T00:00:00Z"}
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "x", "geometry": None, "links": []}
+    item |= {"properties": times, "assets": {"image": asset}}
+    listed, plain = tmp_path / "items.json", tmp_path / "plain.geojson"
+    listed.write_text(json.dumps({"type": "FeatureCollection", "features": [item]}))
+    row = {"type": "Feature", "geometry": None, "properties": {"path": "b.tif", "more": "c.tif"}}
+    plain.write_text(json.dumps({"type": "FeatureCollection", "features": [row]}))
+    assert is_many(listed)
+    assert is_many("https://host/catalog.json?token=1")
+    found = find_scenes([listed, plain, "d.tif"])
+    assert isinstance(found[0], Item)
+    assert (found[0].id, found[0].assets[0].href) == ("x", str(tmp_path / "a.tif"))
+    assert found[1:] == [str(tmp_path / "b.tif"), "d.tif"]
+    assert find_scenes([plain], "more") == [str(tmp_path / "c.tif")]
+
+
+def test_outputs_of_items_are_called_by_their_ids() -> None:
+    scenes = [Item("S2/a b:1", ()), Item("x", (), "one"), Item("x", (), "two"), "y.tif"]
+    assert list(output_names(scenes).values()) == ["S2_a_b_1", "one_x", "two_x", "y"]
+    twice = Item("x", (), href="https://host/x.json?key=1")
+    with pytest.raises(OptionError, match=r"^https://host/x\.json is named twice"):
+        output_names([twice, twice])
 
 
 def test_files_and_addresses_stand_for_themselves(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rasterio.crs import CRS
 
 from rsseg.errors import OutputError
 from rsseg.geo.grid import Grid
+from rsseg.geo.overviews import commonest, mean
 from rsseg.geo.strips import ONE, Strip, assemble, assemble_shares, write_strip
 from rsseg.legend import LAND_COVER, NODATA
 
@@ -88,3 +89,25 @@ def test_what_is_given_up_does_not_take_its_name(tmp_path: Path, layers: np.ndar
         assemble_shares(blocks, out, GRID, {2: "second"}, {}, lambda: True)
     assert out.read_bytes() == b"the old map"
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("shape", [(1, 2600), (2600, 1), (1030, 700)])
+def test_overviews_are_those_of_all_levels(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """Made level by level until one fits into a tile, and nothing of them is left."""
+    codes = np.random.default_rng(0).choice([*LAND_COVER.codes, NODATA], shape).astype(np.uint8)
+    write_strip(tmp_path / "strip.tif", np.stack([codes, codes]))
+    strips = [Strip(tmp_path / "strip.tif", 0, shape[0])]
+    grid = Grid(*shape, GRID.transform, GRID.crs)
+    assemble(strips, tmp_path / "map.tif", grid, LAND_COVER, {}, {})
+    assemble_shares(strips, tmp_path / "shares.tif", grid, {2: "second"}, {})
+    for name, shrink in (("map.tif", commonest), ("shares.tif", mean)):
+        out, expected = tmp_path / name, codes
+        with rasterio.open(out) as dataset:
+            levels = len(dataset.overviews(1))
+        for level in range(levels):
+            pads = [(0, length % 2) for length in expected.shape]
+            expected = shrink(np.pad(expected, pads, constant_values=NODATA))
+            with rasterio.open(out, overview_level=level) as dataset:
+                np.testing.assert_array_equal(dataset.read(1), expected)
+        assert max(expected.shape) <= 512
+    assert not list(tmp_path.glob(".*"))

@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 from rsseg.errors import GridMismatch, SceneError
 from rsseg.geo.scene import Scene
-from rsseg.geo.together import as_one_scene
+from rsseg.geo.together import as_one_scene, as_one_stack
 
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 KINDS = ("none", "nodata", "alpha", "mask")
@@ -274,3 +274,77 @@ def test_no_seam_shows_when_files_are_resampled(
             pixels, valid = scene.read(window, shape)
             assert (pixels == 100).all()
             assert valid.all()
+
+
+def test_files_of_a_band_each_are_one_scene(make_scene: Any) -> None:
+    whole = make_scene("whole.tif", height=40, width=50, dtype="uint16")
+    with rasterio.open(whole) as dataset:
+        planes = dataset.read()
+    files = [
+        str(make_scene(f"B{n}.tif", pixels=plane[None], photometric=None))
+        for n, plane in enumerate(planes)
+    ]
+    order = [files[2], files[0], files[1]]
+    with (
+        as_one_stack(order, ["nir", "red", "green"], "item") as path,
+        Scene(path) as scene,
+        Scene(whole) as one,
+    ):
+        assert Path(path).name == "item.vrt"
+        assert scene.grid == one.grid
+        assert scene.band_names == ("nir", "red", "green")
+        window = Window(-3, 10, 60, 20)
+        expected = one.read(window)[0][[2, 0, 1]]
+        assert np.array_equal(scene.read(window)[0], expected)
+        assert scene.read(window)[1].sum() == 50 * 20
+    assert not Path(path).exists()
+
+
+@pytest.mark.parametrize("validity", ["nodata", "mask", "mixed", "none and nodata"])
+def test_a_pixel_of_a_stack_is_invalid_where_all_files_say_so(
+    make_scene: Any, validity: str
+) -> None:
+    rng, files, valid = np.random.default_rng(0), [], np.zeros((40, 50), bool)
+    for number in range(3):
+        here = rng.random((40, 50)) > 0.5
+        kind = {"mixed": ("nodata", "mask")[number % 2]}.get(validity, validity)
+        if kind == "none and nodata":
+            kind = "none" if number == 1 else "nodata"
+            here |= number == 1
+        scene = make_scene(f"{number}.tif", bands=1, valid=here, validity=kind, seed=number)
+        files.append(str(scene))
+        valid |= here
+    with as_one_stack(files, ["red", "green", "blue"], "item") as path, Scene(path) as scene:
+        assert np.array_equal(scene.read(Window(0, 0, 50, 40))[1], valid)
+
+
+def test_files_that_are_no_stack_are_refused(make_scene: Any) -> None:
+    first = str(make_scene("a.tif", bands=1))
+    with (
+        pytest.raises(GridMismatch, match=r"b\.tif is 60 x 64"),
+        as_one_stack([first, str(make_scene("b.tif", bands=1, width=60))], ["x", "y"], "i"),
+    ):
+        pass
+    other = str(make_scene("c.tif", bands=1, dtype="uint16"))
+    with (
+        pytest.raises(SceneError, match="its type differs, expected uint8, got uint16"),
+        as_one_stack([first, other], ["x", "y"], "i"),
+    ):
+        pass
+
+
+def test_the_file_that_fails_is_named(make_scene: Any, tmp_path: Path) -> None:
+    files = []
+    for number in range(3):
+        east = TRANSFORM @ Affine.translation(64 * number, 0)
+        files.append(make_scene(f"{number}.tif", 64, 64, transform=east, compress="deflate"))
+    data = files[1].read_bytes()
+    files[1].write_bytes(data[:-3000] + bytes(3000))
+    with as_one_scene(files) as path, Scene(path) as scene:
+        with pytest.raises(SceneError, match="which lies at rows 0-63, columns 0-191 of") as caught:
+            scene.read(Window(0, 0, 192, 64))
+        assert str(caught.value).startswith(f"{files[1]} cannot be read")
+    with as_one_scene([files[0], files[2]]) as path, Scene(path) as scene:
+        files[2].unlink()
+        with pytest.raises(SceneError, match=rf"^there is no file {files[2]}, which lies at"):
+            scene.read(Window(64, 0, 128, 64))

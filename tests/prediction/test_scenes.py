@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rsseg.errors import BundleError, OptionError, OutputError
-from rsseg.prediction import PredictOptions, predict, scenes
+from rsseg.prediction import PredictOptions, predict, scene_run
 from rsseg.prediction.records import read_record
 from rsseg.prediction.scenes import SceneOutcome, predict_scenes, totals
 
@@ -68,13 +68,13 @@ def test_the_engine_is_loaded_once_for_scenes_of_a_kind(
     run: Run, make_scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    real = scenes.load_engine
+    real = scene_run.load_engine
 
     def load(work: Any, *rest: Any) -> Any:
         loaded.append(work.dtype)
         return real(work, *rest)
 
-    monkeypatch.setattr(scenes, "load_engine", load)
+    monkeypatch.setattr(scene_run, "load_engine", load)
     kinds = ("uint8", "uint8", "uint16", "uint16", "uint8")
     files = [make_scene(f"in/{n}.tif", dtype=kind) for n, kind in enumerate(kinds)]
     assert states(run(*files)) == ["done"] * 5
@@ -91,6 +91,7 @@ def test_what_is_done_is_skipped_and_its_counts_stay(run: Run, three: list[Path]
     assert states(run(*three)) == ["skipped", "skipped", "done"]
     assert states(run(*three, memory=2**40, batch_size=2, overwrite=True)) == ["skipped"] * 3
     assert states(run(*three, restart=True, overwrite=True)) == ["done"] * 3
+    assert states(run(three[0], restart=True)) == ["done"], "it is its own"
 
 
 def test_another_plan_needs_overwrite(run: Run, three: list[Path], out: Path) -> None:
@@ -137,14 +138,14 @@ def test_a_failing_scene_does_not_stop_the_others(
     assert states(outcomes) == ["done", "failed", "failed", "done"]
     assert "too few bands" in str(outcomes[1].error)
     assert "there is no file" in str(outcomes[2].error)
-    real = scenes.carry_out
+    real = scene_run.carry_out
 
     def odd(work: Any, out: Path, **rest: Any) -> Any:
         if "2.tif" in work.scene:
             raise ZeroDivisionError("nobody has thought of this")
         return real(work, out, **rest)
 
-    monkeypatch.setattr(scenes, "carry_out", odd)
+    monkeypatch.setattr(scene_run, "carry_out", odd)
     outcomes = run(three[2], make_scene("in/4.tif"))
     assert states(outcomes) == ["failed", "done"]
     assert outcomes[0].error == "ZeroDivisionError: nobody has thought of this"
@@ -153,7 +154,7 @@ def test_a_failing_scene_does_not_stop_the_others(
 def test_a_killed_run_goes_on_in_the_scene_it_was_in(
     run: Run, three: list[Path], stopped: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scenes.carry_out
+    real = scene_run.carry_out
 
     def killed(work: Any, out: Path, **rest: Any) -> Any:
         if "1.tif" in work.scene:
@@ -161,7 +162,7 @@ def test_a_killed_run_goes_on_in_the_scene_it_was_in(
         return real(work, out, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scenes, "carry_out", killed)
+        patch.setattr(scene_run, "carry_out", killed)
         with pytest.raises(KeyboardInterrupt):
             run(*three)
     assert states(run(*three)) == ["skipped", "done", "done"]
@@ -189,6 +190,8 @@ def test_polygons_can_come_later(run: Run, three: list[Path], out: Path) -> None
     assert states(run(three[0], polygons=out)) == ["done"]
     assert run.network.calls == calls  # type: ignore[attr-defined]
     assert (out / "0.gpkg").is_file()
+    assert states(run(three[0], polygons=out)) == ["skipped"]
+    assert states(run(three[0])) == ["skipped"], "fewer outputs are there as well"
     assert states(run(three[0], polygons=out)) == ["skipped"]
 
 

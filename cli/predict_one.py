@@ -1,0 +1,188 @@
+"""``rsseg predict`` of one scene: its map, and polygons of it, where they belong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rsseg.errors import RssegError
+
+from . import helpers
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a scene is mapped by.
+
+    Args:
+        scene: What is read.
+        out: The map.
+        model: The model file; None for the embedded one.
+        options: `PredictOptions`.
+        polygons: Polygons of the map, if they are asked for.
+        scratch: Folder for what goes to an object store.
+        began: When the command began, by ``time.perf_counter``.
+    """
+
+    scene: str
+    out: str
+    model: str | None
+    options: Any
+    polygons: str | None
+    scratch: str | None
+    began: float
+
+
+def run(
+    predict: Callable[..., Any], chosen: Choices, hidden: str, *, quiet: bool, as_json: bool
+) -> None:
+    """Map a scene and print what came of it, less a folder that is hidden.
+
+    Args:
+        predict: The tool.
+        chosen: The scene and how it is mapped.
+        hidden: Folder to leave out of messages.
+        quiet: Print nothing but errors.
+        as_json: Print one JSON object.
+    """
+    from rsseg.geo.objects import is_object
+
+    options = chosen.options
+    asked = {
+        "map": chosen.out,
+        "confidence": options.confidence,
+        "probabilities": options.probabilities,
+        "polygons": chosen.polygons,
+    }
+    places = {kind: place for kind, place in asked.items() if place is not None}
+
+    def make(near: dict[str, Any], *, overwrite: bool) -> dict[str, Any]:
+        return _made(predict, chosen, near, overwrite=overwrite, quiet=quiet)
+
+    if any(map(is_object, places.values())):
+        from rsseg.prediction.delivering import deliver
+        from rsseg.prediction.predict import plan
+
+        journal = plan(chosen.scene, bundle=chosen.model, options=options).journal
+        allowed = {"overwrite": options.overwrite, "scratch": chosen.scratch}
+        data = deliver(places, make, journal, **allowed)
+    else:
+        data = make(places, overwrite=options.overwrite)
+    data |= {"notes": [_without(hidden, note) for note in data["notes"]]}
+    helpers.note(tuple(data["notes"]), quiet=quiet)
+    text = (
+        f"{data['out']}: {data['width']} x {data['height']} pixels in {data['seconds']:.1f} s; "
+        f"{helpers.shares(data['classes'])}"
+    )
+    if "polygons" in data:
+        text += f"\n{data['polygons']}: {data['polygon_count']:,} polygons"
+    helpers.report(text, data, quiet=quiet, as_json=as_json)
+
+
+def dry_run(
+    scene: str, model: str | None, options: Any, hidden: str, *, quiet: bool, as_json: bool
+) -> None:
+    """Print what a run would take, less a folder that is hidden."""
+    text, data = tell(scene, model, options)
+    data |= {"scene": _without(hidden, data["scene"])}
+    data |= {"notes": [_without(hidden, note) for note in data["notes"]]}
+    helpers.note(tuple(data["notes"]), quiet=quiet)
+    helpers.report(_without(hidden, text), data, quiet=quiet, as_json=as_json)
+
+
+def tell(
+    scene: str, model: str | None, options: Any, engines: Any = None
+) -> tuple[str, dict[str, Any]]:
+    """What a run would take, for people and as data.
+
+    Args:
+        scene: What is read.
+        model: The model file; None for the embedded one.
+        options: `PredictOptions`.
+        engines: Gives the engine of a plan; it is loaded anew if None.
+    """
+    from rsseg.geo.remote import public_name
+    from rsseg.prediction.predict import expected_seconds, load_engine, plan
+
+    work = plan(scene, bundle=model, options=options)
+    data = {
+        "scene": public_name(scene),
+        "width": work.grid.width,
+        "height": work.grid.height,
+        "windows": work.windows,
+        "swaths": len(work.swaths),
+        "repeated_windows": work.passes - work.windows,
+        "tile_size": work.tiling.size,
+        "stride": work.tiling.stride,
+        "expected_memory_mb": round(work.memory / 1e6),
+        "expected_seconds": round(expected_seconds(work, (engines or load_engine)(work)), 1),
+        "engine": work.placement.engine,
+        "device": work.placement.device,
+        "precision": work.placement.precision,
+        "notes": list(work.notes),
+    }
+    text = (
+        f"{data['scene']}: {data['windows']} windows of {data['tile_size']} pixels every "
+        f"{data['stride']}, about {data['expected_memory_mb']} MB and "
+        f"{data['expected_seconds']} s with {data['engine']} in {data['precision']} "
+        f"on {data['device']}"
+    )
+    return text, data
+
+
+@contextmanager
+def hiding(folder: str) -> Iterator[None]:
+    """Leave a folder out of messages of errors."""
+    try:
+        yield
+    except RssegError as error:
+        error.args = (_without(folder, str(error)),)
+        raise
+
+
+def _made(
+    predict: Callable[..., Any],
+    chosen: Choices,
+    near: dict[str, Any],
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Write the outputs to their paths by kind; the result in plain types."""
+    polygons, out = near.get("polygons"), near["map"]
+    beside = {kind: near.get(kind) for kind in ("confidence", "probabilities")}
+    options = replace(chosen.options, overwrite=overwrite, **beside)
+    if polygons:
+        _require_polygons(chosen.scene, polygons, overwrite=overwrite)
+    with helpers.progress("predicting", quiet=quiet) as on_progress:
+        imports = time.perf_counter() - chosen.began
+        result = predict(
+            chosen.scene, out, bundle=chosen.model, options=options, on_progress=on_progress
+        )
+    data: dict[str, Any] = result.after(imports).to_json()
+    if polygons:
+        from rsseg.vectorise import VectoriseOptions, vectorise
+
+        wanted = VectoriseOptions(overwrite=overwrite, confidence=options.confidence)
+        with helpers.progress("vectorising", quiet=quiet) as on_progress:
+            made = vectorise(out, polygons, options=wanted, on_progress=on_progress)
+        data |= {"polygons": str(polygons), "polygon_count": made.polygons}
+    return data
+
+
+def _require_polygons(scene: str, polygons: Any, *, overwrite: bool) -> None:
+    """Refuse at once what could not be vectorised after the whole prediction."""
+    from rsseg.geo.opening import open_raster
+    from rsseg.vectorise import require_writable
+    from rsseg.vectorise.measure import Measure
+
+    require_writable(polygons, inputs=[scene], overwrite=overwrite)
+    with open_raster(scene) as dataset:
+        Measure.of(dataset)
+
+
+def _without(hidden: str, text: str) -> str:
+    return text.replace(hidden, "") if hidden else text

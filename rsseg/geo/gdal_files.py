@@ -1,0 +1,148 @@
+"""GDAL's own files, as in ``/vsis3/bucket/name``: read, measured, written, removed.
+
+rasterio opens rasters alone, so GDAL's functions are called in the library that it has loaded:
+https://gdal.org/en/stable/api/cpl.html (``cpl_vsi.h``). Names are those that GDAL knows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import rasterio._io
+
+from rsseg.errors import OutputError
+
+_CHUNK = 8 << 20
+_END = 2
+"""``SEEK_END``."""
+
+
+def read(name: str) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        OSError: If it cannot be read.
+    """
+    with _opened(name) as file:
+        return b"".join(iter(lambda: _read(file), b""))
+
+
+def size(name: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        OSError: If that cannot be told.
+    """
+    with _opened(name) as file:
+        if _gdal().VSIFSeekL(file, 0, _END) != 0:
+            raise OSError(_message())
+        return int(_gdal().VSIFTellL(file))
+
+
+def write(source: Path, name: str) -> None:
+    """Copy a file; what fails on the way leaves nothing, if GDAL writes whole objects there.
+
+    Raises:
+        OSError: If it cannot be read or written.
+    """
+    target = _open(name, b"wb")
+    with source.open("rb") as file:
+        # what fails here leaves the object open: closing would complete it as it stands
+        while piece := file.read(_CHUNK):
+            if _gdal().VSIFWriteL(piece, 1, len(piece), target) != len(piece):
+                raise OSError(_message())
+    if _gdal().VSIFCloseL(target) != 0:
+        raise OSError(_message())
+
+
+def remove(name: str) -> bool:
+    """Delete a file; whether that went well."""
+    return bool(_gdal().VSIUnlink(name.encode()) == 0)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """An object open for reading."""
+    file = _open(name, b"rb")
+    try:
+        yield file
+    finally:
+        _gdal().VSIFCloseL(file)
+
+
+def _open(name: str, mode: bytes) -> Any:
+    library = _gdal()
+    library.CPLErrorReset()
+    library.VSIErrorReset()
+    file = library.VSIFOpenExL(name.encode(), mode, 1)
+    if not file:
+        message = _message()
+        missing = (
+            not message or re.search(r"HTTP.*\b(404|410)\b", message) or "No such file" in message
+        )
+        if mode == b"rb" and (missing or "does not exist" in message):
+            raise FileNotFoundError(message)
+        raise OSError(message or "it cannot be opened")
+    return file
+
+
+def _read(file: Any) -> bytes:
+    buffer = ctypes.create_string_buffer(_CHUNK)
+    count = _gdal().VSIFReadL(buffer, 1, _CHUNK, file)
+    if count < _CHUNK and not _gdal().VSIFEofL(file):
+        raise OSError(_message() or "it ends too early")
+    return buffer.raw[:count]
+
+
+def _message() -> str:
+    """What GDAL says of its last failure, on one line."""
+    texts = (_gdal().VSIGetLastErrorMsg(), _gdal().CPLGetLastErrorMsg())
+    return next((" ".join(text.decode(errors="replace").split()) for text in texts if text), "")
+
+
+@cache
+def _gdal() -> Any:
+    """GDAL's file functions, in the library that rasterio is linked with.
+
+    Raises:
+        OutputError: If they cannot be reached, as on Windows.
+    """
+    library: Any = ctypes.CDLL(rasterio._io.__file__)  # names are looked up in what it links, too
+    signatures: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "VSIFOpenExL": (ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int)),
+        "VSIFReadL": (
+            ctypes.c_size_t,
+            (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p),
+        ),
+        "VSIFWriteL": (
+            ctypes.c_size_t,
+            (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p),
+        ),
+        "VSIFSeekL": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int)),
+        "VSIFTellL": (ctypes.c_uint64, (ctypes.c_void_p,)),
+        "VSIFEofL": (ctypes.c_int, (ctypes.c_void_p,)),
+        "VSIFCloseL": (ctypes.c_int, (ctypes.c_void_p,)),
+        "VSIUnlink": (ctypes.c_int, (ctypes.c_char_p,)),
+        "VSIGetLastErrorMsg": (ctypes.c_char_p, ()),
+        "VSIErrorReset": (None, ()),
+        "CPLGetLastErrorMsg": (ctypes.c_char_p, ()),
+        "CPLErrorReset": (None, ()),
+    }
+    try:
+        for name, (result, arguments) in signatures.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except AttributeError:
+        raise OutputError(
+            "GDAL's access to object stores cannot be reached on this system",
+            remedy="write to a folder and copy it",
+        ) from None
+    return library

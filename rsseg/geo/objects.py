@@ -1,0 +1,182 @@
+"""Whole files in object stores and on web servers: read, looked for, put in one piece.
+
+GDAL has the clients and finds the keys: ``AWS_...``, ``~/.aws``, ``GOOGLE_...``, ``AZURE_...``.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import rasterio
+
+from rsseg.errors import OutputError, SceneError
+from rsseg.geo import gdal_files
+from rsseg.geo.remote import ATTEMPTS, gdal_name, pause, public_name, settings
+
+_STORES = re.compile(r"(s3|gs|az|oss)://|/vsi(s3|gs|az|adls|oss|swift|webhdfs|hdfs|mem)/")
+_WEB = re.compile(r"(https?|ftp)://|/vsicurl[/?]")
+_SECONDS = 30
+"""To wait for a web server."""
+
+_KEPT = "%/:?#[]@!$&'()*+,;=~"
+"""What stands in addresses as it is (RFC 3986); blanks and letters beyond ASCII are escaped."""
+
+Answer = TypeVar("Answer")
+
+
+def is_object(path: str | Path) -> bool:
+    """Whether a name is that of an object in a store, which can be written."""
+    return _STORES.match(str(path)) is not None
+
+
+def is_address(path: str | Path) -> bool:
+    """Whether a name is that of a file on a web server, which can be read alone."""
+    return _WEB.match(str(path)) is not None
+
+
+def joined(folder: str | Path, name: str) -> str | Path:
+    """The name of a file in a folder, on a disk or in a store."""
+    if is_object(folder):
+        return f"{str(folder).rstrip('/')}/{name}"
+    return Path(folder) / name
+
+
+def read_object(name: str) -> bytes:
+    """The bytes of an object, or of a file on a web server, read in several attempts.
+
+    Raises:
+        SceneError: If there is none, it may not be read, or its server does not answer.
+    """
+    if re.match(r"https?://", name):
+        return _fetched(name)
+
+    try:
+        return _persistent(lambda: gdal_files.read(gdal_name(name)))
+    except FileNotFoundError:
+        raise SceneError(f"there is no file {public_name(name)}") from None
+    except OSError as error:
+        raise SceneError(f"{public_name(name)} cannot be read: {error}") from error
+
+
+def object_size(name: str) -> int | None:
+    """Bytes of an object; None if there is none.
+
+    Raises:
+        OutputError: If its store does not answer or lets nobody look.
+    """
+    try:
+        return _persistent(lambda: gdal_files.size(gdal_name(name)))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(
+            f"{public_name(name)} cannot be looked for: {error}",
+            remedy="may the key that is set read and list there, does the network work?",
+        ) from error
+
+
+def put_object(file: Path, name: str) -> None:
+    """Copy a file to an object, which is there whole or not at all.
+
+    Up to ``VSIS3_CHUNK_SIZE`` megabytes (50) are one request, more of them a multipart upload that
+    is completed at the end. It is tried several times, and the object's size is looked at after.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+
+    def put() -> None:
+        gdal_files.write(file, gdal_name(name))
+        there = object_size(name)
+        if there != file.stat().st_size:
+            raise OSError(f"{there or 'no'} bytes have arrived of {file.stat().st_size}")
+
+    try:
+        _persistent(put)
+    except OSError as error:
+        raise OutputError(
+            f"{public_name(name)} cannot be written, tried {ATTEMPTS} times: {error}",
+            remedy="is the bucket there, may the key that is set write, does the network work?",
+        ) from error
+
+
+def remove_object(name: str) -> bool:
+    """Delete an object; whether that went well."""
+    with rasterio.Env(**settings()):
+        return gdal_files.remove(gdal_name(name))
+
+
+def require_store(name: str, *, overwrite: bool) -> None:
+    """Check that an object can be written, by writing an empty one beside it for a moment.
+
+    Args:
+        name: The object to come.
+        overwrite: Whether it may be there already.
+
+    Raises:
+        OutputError: If it is there, or its store takes none.
+    """
+    if not overwrite and object_size(name) is not None:
+        raise OutputError(
+            f"{public_name(name)} is already there", remedy="add --overwrite to replace it"
+        )
+    with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
+        trial = Path(folder) / "trial"
+        trial.write_bytes(b"\0")
+        put_object(trial, f"{name}.unfinished")
+    remove_object(f"{name}.unfinished")
+
+
+def _persistent(call: Callable[[], Answer]) -> Answer:
+    """The answer of a call that is repeated where a server fails, within GDAL's settings."""
+    for attempt in range(ATTEMPTS):
+        time.sleep(pause(attempt))
+        try:
+            with rasterio.Env(**settings()):
+                return call()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            status = _status(str(error)) or 0
+            refused = 400 <= status < 500 and status not in (408, 429)
+            if refused or attempt + 1 == ATTEMPTS:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _status(message: str) -> int | None:
+    """The HTTP status that a message tells."""
+    told = re.search(r"HTTP (?:response |error )?(?:code)?\s*:?\s*(\d{3})", message)
+    return int(told.group(1)) if told else None
+
+
+def _fetched(address: str) -> bytes:
+    reason = ""
+    plain = Request(quote(address, safe=_KEPT))
+    for attempt in range(ATTEMPTS):
+        time.sleep(pause(attempt))
+        try:
+            with urlopen(plain, timeout=_SECONDS) as answer:
+                return bytes(answer.read())
+        except HTTPError as error:
+            error.close()
+            reason = f" (HTTP {error.code})"
+            if error.code in (404, 410):
+                raise SceneError(f"there is no file {public_name(address)}") from None
+            if error.code < 500 and error.code not in (408, 429):
+                raise SceneError(f"{public_name(address)} may not be read{reason}") from None
+        except (URLError, HTTPException, OSError, ValueError):
+            reason = ""
+    raise SceneError(
+        f"{public_name(address)} cannot be read{reason}, tried {ATTEMPTS} times",
+        remedy="its server or the connection fails, try again later",
+    )
