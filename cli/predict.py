@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from . import helpers, predict_many
+from . import helpers, predict_cluster, predict_many, predict_one
 
 
 @click.command("predict")
 @click.argument("scenes", nargs=-1, required=True, metavar="SCENE...")
 @click.option("--out", required=True, help="Class GeoTIFF to write; of several scenes, a folder.")
+@click.option(
+    "--asset",
+    metavar="NAME[,NAME]",
+    help="Assets of STAC items that are the scene, by key or role; or the column of a table.",
+)
 @click.option("--as-one", is_flag=True, help="The files are parts of one scene, the first on top.")
-@click.option("--model", help="Model file (.safetensors); the embedded model if left out.")
+@click.option("--model", help="Model file (.safetensors, .onnx); the embedded one if left out.")
 @click.option("--polygons", help="Also write polygons of the map, as `rsseg vectorise`.")
 @click.option("--bands", help="Bands in the model's order: 4,1,2 or nir,red,green.")
 @click.option("--tile-size", type=int, help="Side of the windows in pixels; the model's own.")
@@ -73,94 +77,83 @@ from . import helpers, predict_many
 @click.option("--aoi", help="Map only what the polygons of this file cover, in any CRS.")
 @click.option("--batch-size", type=int, help="Windows per engine call; those of one forward pass.")
 @click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
+@click.option("--vrt", is_flag=True, help="Of several scenes, also write a VRT over all maps.")
+@click.option("--scratch", help="Folder for what goes to an object store; one in the cache.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--restart", is_flag=True, help="Forget an unfinished run of this output.")
 @click.option("--dry-run", is_flag=True, help="Print windows, memory and time, and stop.")
+@predict_cluster.options
 @helpers.output_options
 def command(
     scenes: tuple[str, ...],
     out: str,
+    asset: str | None,
     as_one: bool,
     model: str | None,
     polygons: str | None,
+    vrt: bool,
+    scratch: str | None,
     dry_run: bool,
+    cluster: str | None,
+    shard: str | None,
     quiet: bool,
     as_json: bool,
     **choices: Any,
 ) -> None:
     """Write the land-cover map of SCENE as a GeoTIFF on the scene's grid.
 
-    SCENE is a file, an address, or anything GDAL opens. Of several, of a folder or a list (a path
-    on each line of a .txt), the maps go to the folder --out one after the other, and so do
-    --confidence, --probabilities and --polygons to theirs.
+    SCENE is a file, an address, or anything GDAL opens. Of several, of a folder, a list (a path on
+    each line of a .txt), STAC items or a catalogue (.json), or a table of footprints (.parquet,
+    .gpkg), the maps go to the folder --out one after the other, and so do --confidence,
+    --probabilities and --polygons to theirs. Outputs may lie in object stores (s3://, gs://, az://).
     """
     began = time.perf_counter()
-    from rsseg.geo.scene_list import find_scenes, is_many
+    from rsseg.geo.objects import is_object
+    from rsseg.geo.scene_list import find_scenes, is_many, is_table_or_stac
 
     options = _options(**choices)
     output = {"quiet": quiet, "as_json": as_json}
-    if not as_one and (len(scenes) > 1 or is_many(scenes[0]) or Path(out).is_dir()):
-        if Path(out).suffix.lower() in (".tif", ".tiff"):
+    is_map = Path(out).suffix.lower() in (".tif", ".tiff")
+    into_folder = not is_map if is_object(out) else Path(out).is_dir()
+    many = len(scenes) > 1 or is_many(scenes[0]) or into_folder
+    if asset and not any(map(is_table_or_stac, scenes)):
+        raise click.UsageError("--asset goes with STAC items or a table of footprints")
+    if vrt and (as_one or not many):
+        raise click.UsageError("--vrt goes with several scenes")
+    places = (out, polygons, choices["confidence"], choices["probabilities"])
+    stored = [place for place in places if place and is_object(place)]
+    if scratch and not stored:
+        raise click.UsageError("--scratch goes with outputs in object stores, such as s3://")
+    if shard and stored:
+        raise click.UsageError("--shard writes to a folder; copy the map when it is assembled")
+    alone = {"dry_run": dry_run, "as_one": as_one, "polygons": bool(shard and polygons)}
+    predict_cluster.require_one_scene(many, cluster, shard, **alone)
+    if not as_one and many:
+        if is_map:
             raise click.UsageError("several scenes need a folder as --out, or --as-one")
+        chosen = predict_many.Choices(scenes, out, model, options, _listed(asset))
         if dry_run:
-            tell = functools.partial(_dry_run, model=model, options=options)
-            predict_many.dry_run(tell, scenes, out, **output)
+            predict_many.dry_run(functools.partial(predict_one.tell, model=model), chosen, **output)
         else:
-            predict_many.run(scenes, out, model, polygons, options, **output)
+            predict_many.run(chosen, polygons, vrt, scratch, **output)
         return
     from rsseg.geo.together import as_one_scene
 
-    files = find_scenes(scenes)
+    found = find_scenes(scenes, asset)
+    files = [scene for scene in found if isinstance(scene, str)]
+    if len(files) < len(found):
+        raise click.UsageError("--as-one takes files, not items of STAC")
     with as_one_scene(files) as scene:
         # what several files are one by lies in a folder that is gone when the user looks for it
         hidden = "" if len(files) == 1 else str(Path(scene).parent / "_")[:-1]
-        if dry_run:
-            text, data = _dry_run(scene, model, options)
-            data |= {"scene": _without(hidden, data["scene"])}
-            data |= {"notes": [_without(hidden, note) for note in data["notes"]]}
-            helpers.note(tuple(data["notes"]), quiet=quiet)
-            helpers.report(_without(hidden, text), data, **output)
-        else:
-            _predict(scene, out, model, polygons, options, began, hidden, **output)
-
-
-def _predict(
-    scene: str,
-    out: str,
-    model: str | None,
-    polygons: str | None,
-    options: Any,
-    began: float,
-    hidden: str,
-    *,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Map one scene and print what came of it, less a folder that is hidden."""
-    from rsseg.prediction import predict
-
-    if polygons:
-        _require_polygons(scene, polygons, overwrite=options.overwrite)
-    with helpers.progress("predicting", quiet=quiet) as on_progress:
-        imports = time.perf_counter() - began
-        result = predict(scene, out, bundle=model, options=options, on_progress=on_progress)
-    result = result.after(imports)
-    result = replace(result, notes=tuple(_without(hidden, note) for note in result.notes))
-    helpers.note(result.notes, quiet=quiet)
-    data = result.to_json()
-    text = (
-        f"{out}: {result.width} x {result.height} pixels in {result.seconds:.1f} s; "
-        f"{predict_many.shares(result.classes)}"
-    )
-    if polygons:
-        from rsseg.vectorise import VectoriseOptions, vectorise
-
-        wanted = VectoriseOptions(overwrite=options.overwrite, confidence=options.confidence)
-        with helpers.progress("vectorising", quiet=quiet) as on_progress:
-            made = vectorise(out, polygons, options=wanted, on_progress=on_progress)
-        data |= {"polygons": polygons, "polygon_count": made.polygons}
-        text += f"\n{polygons}: {made.polygons:,} polygons"
-    helpers.report(text, data, quiet=quiet, as_json=as_json)
+        with predict_one.hiding(hidden):
+            if dry_run:
+                predict_one.dry_run(scene, model, options, hidden, **output)
+            elif shard:
+                predict_cluster.run_share(scene, out, model, shard, options, **output)
+            else:
+                one = predict_one.Choices(scene, out, model, options, polygons, scratch, began)
+                predict_one.run(predict_cluster.predictor(cluster), one, hidden, **output)
 
 
 def _options(
@@ -189,57 +182,20 @@ def _options(
         overlap=None if overlap is None else parse_overlap(overlap),
         memory=None if memory is None else parse_bytes(memory),
         stretch=None if stretch is None else parse_stretch(stretch),
-        confidence=None if confidence is None else Path(confidence),
-        probabilities=None if probabilities is None else Path(probabilities),
+        confidence=_place(confidence),
+        probabilities=_place(probabilities),
         bbox=None if bbox is None else parse_box(bbox),
         aoi=None if aoi is None else Path(aoi),
         **rest,
     )
 
 
-def _without(hidden: str, text: str) -> str:
-    return text.replace(hidden, "") if hidden else text
+def _place(text: str | None) -> Any:
+    """A file by its path, an object by its name."""
+    from rsseg.geo.objects import is_object
+
+    return text if text is None or is_object(text) else Path(text)
 
 
-def _require_polygons(scene: str, polygons: str, *, overwrite: bool) -> None:
-    """Refuse at once what could not be vectorised after the whole prediction."""
-    from rsseg.geo.opening import open_raster
-    from rsseg.vectorise import require_writable
-    from rsseg.vectorise.measure import Measure
-
-    require_writable(polygons, inputs=[scene], overwrite=overwrite)
-    with open_raster(scene) as dataset:
-        Measure.of(dataset)
-
-
-def _dry_run(
-    scene: str, model: str | None, options: Any, engines: Any = None
-) -> tuple[str, dict[str, Any]]:
-    """What a run would take, for people and as data."""
-    from rsseg.geo.remote import public_name
-    from rsseg.prediction.predict import expected_seconds, load_engine, plan
-
-    work = plan(scene, bundle=model, options=options)
-    data = {
-        "scene": public_name(scene),
-        "width": work.grid.width,
-        "height": work.grid.height,
-        "windows": work.windows,
-        "swaths": len(work.swaths),
-        "repeated_windows": work.passes - work.windows,
-        "tile_size": work.tiling.size,
-        "stride": work.tiling.stride,
-        "expected_memory_mb": round(work.memory / 1e6),
-        "expected_seconds": round(expected_seconds(work, (engines or load_engine)(work)), 1),
-        "engine": work.placement.engine,
-        "device": work.placement.device,
-        "precision": work.placement.precision,
-        "notes": list(work.notes),
-    }
-    text = (
-        f"{data['scene']}: {data['windows']} windows of {data['tile_size']} pixels every "
-        f"{data['stride']}, about {data['expected_memory_mb']} MB and "
-        f"{data['expected_seconds']} s with {data['engine']} in {data['precision']} "
-        f"on {data['device']}"
-    )
-    return text, data
+def _listed(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

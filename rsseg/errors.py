@@ -9,6 +9,7 @@ RssegError
 |-- CatalogueError      a table of labelled scenes is wrong
 |-- RecipeError         a training recipe is wrong
 |-- TrainingError       training cannot go on
+|-- ClusterError        the workers of a cluster cannot do their work
 |-- OptionError         a value given by the user cannot be used
 |-- OutputError         an output cannot be written, or is already there
 |   `-- PlanChanged     the unfinished run in the parts folder was another run
@@ -75,6 +76,10 @@ class RecipeError(RssegError):
 
 class TrainingError(RssegError):
     """Training cannot go on."""
+
+
+class ClusterError(RssegError):
+    """The workers of a cluster cannot do their work."""
 
 
 class OptionError(RssegError, ValueError):

@@ -41,6 +41,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 left.unlink(missing_ok=True)
 
 
+def lives(process: int) -> bool:
+    """Whether this machine runs a process of that number; asked of POSIX systems only."""
+    try:
+        os.kill(process, 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _machine() -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
@@ -52,18 +63,8 @@ def _is_left(file: Path, whose: str) -> bool:
         return False
     machine, process = match.group(1), int(match.group(2))
     if machine == _machine() and os.name == "posix":
-        return not _lives(process)
+        return not lives(process)
     try:
         return time.time() - file.stat().st_mtime > DAY
     except FileNotFoundError:
         return False
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

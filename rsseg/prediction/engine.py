@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from rsseg.bundle import Bundle
 from rsseg.errors import MissingExtra, OptionError
-from rsseg.prediction.onnx_graph import network_graph, onnx_graph
+from rsseg.prediction.onnx_graph import as_fed, network_graph, onnx_graph
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.quantising import quantised_graph
+from rsseg.prediction.rounding import shift_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,17 +74,26 @@ class Placement:
         return self.forward or (1 if self.device == "cpu" else 16)
 
 
-def place(options: PredictOptions, *, own_network: bool) -> Placement:
+def place(options: PredictOptions, *, own_network: bool, graph: bool = False) -> Placement:
     """Resolve ``auto`` in device, engine and precision.
 
     Args:
         options: The user's choices.
         own_network: Whether the caller passes a network of their own, which runs on torch.
+        graph: Whether the model is a graph that only OpenVINO runs.
 
     Raises:
         OptionError: If the choices exclude each other.
         MissingExtra: If torch is needed and missing.
     """
+    if graph:
+        if options.engine == "torch" or options.device not in ("auto", "cpu"):
+            raise OptionError(
+                "an .onnx model runs on CPUs by the engine openvino alone",
+                got=f"engine {options.engine}, device {options.device}",
+                remedy="use the .safetensors file that it was made of",
+            )
+        options = replace(options, engine="openvino", device="cpu")
     device = options.device
     if device == "auto":
         device = "cuda" if options.engine != "openvino" and _has_cuda() else "cpu"
@@ -144,14 +154,16 @@ def make_engine(
         OptionError: If the device is not there.
     """
     if placement.engine == "openvino":
-        from rsseg.prediction.openvino_engine import OpenVINOEngine
+        from rsseg.prediction.openvino_engine import OpenVINOEngine, has_bf16
 
         graph = (
             quantised_graph(identity)
             if placement.precision == "int8"
             else graph_of(model, network, bundle, window, identity)
         )
-        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision)
+        bundle, low = as_fed(bundle, model), placement.precision == "bf16" and has_bf16()
+        shift = shift_of(graph, bundle, window) if low else None
+        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, shift)
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -165,11 +177,14 @@ def make_engine(
 def graph_of(
     model: Path | None, network: nn.Module | None, bundle: Bundle, window: int, identity: str
 ) -> Path:
-    """The ONNX graph of a model file, or of a network of the caller's for windows of this side."""
+    """The ONNX graph of a model file, or of a network of the caller's for windows of this side.
+
+    What it takes, `as_fed` says.
+    """
     if network is not None:
         return network_graph(network, bundle, window, identity)
     assert model is not None
-    return onnx_graph(model)
+    return onnx_graph(model, identity)
 
 
 def _has_cuda() -> bool:

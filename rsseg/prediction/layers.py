@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA, Legend
 from rsseg.prediction.enlarging import Array, library
+from rsseg.prediction.mosaic import IN_CACHE
 from rsseg.prediction.options import PredictOptions
 
 
@@ -67,19 +68,33 @@ class Layers:
             valid: Where the scene is valid, ``(h, w)``.
             to_host: Gives an array of the engine's as numpy.
         """
+        count, height, width = probabilities.shape
+        there = library(probabilities)
+        step = max(1, IN_CACHE // (count * width)) if there is np else height
+        layers = np.empty((len(self), height, width), np.uint8)
+        for top in range(0, height, step):
+            rows = slice(top, top + step)
+            self._fill(layers[:, rows], probabilities[:, rows], to_host)
+        if not valid.all():
+            np.copyto(layers, NODATA, where=~valid)
+        return layers
+
+    def _fill(self, layers: npt.NDArray[np.uint8], probabilities: Array, to_host: Any) -> None:
+        """Write the bytes of some rows to ``layers``."""
         index, best, second = ranked(probabilities, second=self.margin)
-        bands = [self.legend.codes[to_host(index)]]
+        layers[0] = self._coded(to_host(index))
         if self.confidence or self.least:
             sure = to_host(as_bytes(best - second if self.margin else best))
             if self.confidence:
-                bands.append(sure)
-            bands[0][sure < self.least] = NODATA
+                layers[1] = sure
+            layers[0][sure < self.least] = NODATA
         if self.probabilities:
-            bands += [to_host(as_bytes(plane)) for plane in probabilities]
-        layers = np.stack(bands)
-        if not valid.all():
-            layers[:, ~valid] = NODATA
-        return layers
+            layers[1 + self.confidence :] = to_host(as_bytes(probabilities))
+
+    def _coded(self, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """File codes of indices; mostly they are the same."""
+        codes = self.legend.codes
+        return index if np.array_equal(codes, np.arange(len(codes))) else codes[index]
 
 
 def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array, Array]:
@@ -93,7 +108,8 @@ def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array,
     next_best = there.zeros_like(best)
     for number in range(1, len(probabilities)):
         plane = probabilities[number]
-        index[plane > best] = number
+        # numbers ascend, so the greatest is that of the last class that was above all before it
+        index = there.maximum(index, (plane > best).view(there.uint8) * number)
         if second:
             next_best = there.maximum(next_best, there.minimum(best, plane))
         best = there.maximum(best, plane)

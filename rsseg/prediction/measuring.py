@@ -17,6 +17,7 @@ from rsseg.geo.scene import Scene
 from rsseg.prediction.decay import known_decay, least_overlap, measure_decay
 from rsseg.prediction.engine import Placement, graph_of, make_engine
 from rsseg.prediction.identity import fingerprint
+from rsseg.prediction.onnx_graph import as_fed
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.quantising import quantise, quantised_hash
 from rsseg.prediction.sampling import sample_windows
@@ -57,7 +58,7 @@ class Subject:
             MissingExtra: If nncf is missing.
         """
         graph = graph_of(self.model, self.network, self.bundle, self.side, self.identity)
-        made = quantise(graph, self.identity, self.bundle, self._sample)
+        made = quantise(graph, self.identity, as_fed(self.bundle, self.model), self._sample)
         return quantised_hash(made)
 
     def with_overlap(self, options: PredictOptions) -> tuple[PredictOptions, list[str]]:

@@ -15,6 +15,8 @@ from rsseg.prediction.enlarging import Array, enlarged, library
 
 AT_ONCE = 2**21
 """Scores that are weighed at a time: all of a usual window, for a GPU wants few large calls."""
+IN_CACHE = 2**18
+"""The same on a CPU: what stays in the cache of a core between two passes."""
 
 
 class Mosaic:
@@ -51,7 +53,7 @@ class Mosaic:
     def add(self, column: int, scores: Array) -> None:
         """Add the class scores of a window of the current row.
 
-        A few rows at a time, which stay in the caches.
+        A few rows at a time, see `AT_ONCE`.
 
         Args:
             column: Which window of the row.
@@ -60,11 +62,12 @@ class Mosaic:
         """
         (rows, here), (_, part) = self._place(column)
         down, across = self._weights[0][self._row], self._weights[1][column][None, part]
-        step = max(1, AT_ONCE // max(1, len(self.sums) * (here.stop - here.start)))
+        some = min(AT_ONCE, IN_CACHE) if library(scores) is np else AT_ONCE
+        step = max(1, some // max(1, len(self.sums) * (here.stop - here.start)))
         for top in range(0, rows.stop, step):
-            some = slice(top, min(top + step, rows.stop))
-            weight = down[some, None] * across
-            self.sums[:, some, here] += enlarged(scores, self.tiling.size, some, part) * weight
+            piece = slice(top, min(top + step, rows.stop))
+            weight = down[piece, None] * across
+            self.sums[:, piece, here] += enlarged(scores, self.tiling.size, piece, part) * weight
 
     def mark(self, column: int, valid: npt.NDArray[np.bool_]) -> None:
         """Note which pixels of a window of the current row are valid.

@@ -7,13 +7,15 @@ import importlib.util
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsseg import __version__
-from rsseg.bundle import Bundle
+from rsseg.bundle import GRAPH_SCALE, Bundle, is_graph, read_bundle
 from rsseg.caching import cache_folder, cache_place
 from rsseg.errors import BundleError, MissingExtra
+from rsseg.normalise import Normalisation
 from rsseg.replacing import replacing
 
 if TYPE_CHECKING:
@@ -24,20 +26,26 @@ EMBEDDED_MODEL = ASSETS / "landcover.safetensors"
 """The model used when none is named."""
 
 
-def onnx_graph(model: Path) -> Path:
+def onnx_graph(model: Path, identity: str | None = None) -> Path:
     """The ONNX graph of a model file, from normalised images to logits.
 
-    The embedded model has its own. Any other is converted in a child process, so that this one
-    stays free of torch, and kept under the hash of the file.
+    The embedded model has its own, and an exported one is one, see `as_fed`. Any other is converted
+    in a child process, so that this one stays free of torch, and kept under the hash of the file.
+
+    Args:
+        model: The model file.
+        identity: Its hash, where that is known already.
 
     Raises:
         MissingExtra: If the conversion needs torch and it is not installed.
         BundleError: If the conversion fails.
         OutputError: If the cache cannot be made.
     """
+    if is_graph(model):
+        return model
     if model.resolve() == EMBEDDED_MODEL.resolve():
         return EMBEDDED_MODEL.with_suffix(".onnx")
-    name = f"{file_hash(model)}-{__version__}.onnx"
+    name = f"{identity or file_hash(model)}-{__version__}.onnx"
     if (cache_folder() / "onnx" / name).is_file():
         return cache_folder() / "onnx" / name
     for package in ("torch", "onnxscript"):
@@ -55,6 +63,37 @@ def onnx_graph(model: Path) -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return cached
+
+
+def as_fed(bundle: Bundle, model: Path | None) -> Bundle:
+    """The Bundle with the scaling of raw values into what the graph of its model takes.
+
+    That is its own scaling, unless the graph does that itself: then it takes raw values divided by
+    ``GRAPH_SCALE``. Where the Bundle was given another scaling meanwhile, to stretch a scene, the
+    graph is fed what it makes the same images of.
+
+    Args:
+        bundle: Describes the model.
+        model: Its file.
+    """
+    if bundle.output == "logits" or model is None:
+        return bundle
+    inside, wanted = read_bundle(model).normalisation, bundle.normalisation
+    pairs = list(zip(inside.scale, inside.mean, inside.std, strict=True))
+    news = list(zip(wanted.scale, wanted.mean, wanted.std, strict=True))
+    # raw / scale - mean, times 255, is what the graph scales: images = raw / s / d - m / d
+    fed = Normalisation(
+        scale=tuple(
+            GRAPH_SCALE * (s1 * d1) / (s0 * d0)
+            for (s0, _, d0), (s1, _, d1) in zip(pairs, news, strict=True)
+        ),
+        mean=tuple(
+            (m1 / d1 - m0 / d0) * s0 * d0 / GRAPH_SCALE
+            for (s0, m0, d0), (_, m1, d1) in zip(pairs, news, strict=True)
+        ),
+        std=(1.0,) * len(pairs),
+    )
+    return replace(bundle, normalisation=fed)
 
 
 def network_graph(network: nn.Module, bundle: Bundle, side: int, identity: str) -> Path:

@@ -34,12 +34,13 @@ class OpenVINOEngine:
     """One network compiled for single windows: batch 1 keeps its activations in the caches.
 
     Args:
-        graph: ONNX file, or OpenVINO's own ``.xml``, from normalised images to logits.
-        bundle: Gives bands, classes and normalisation.
+        graph: ONNX file, or OpenVINO's own ``.xml``, to what the bundle says.
+        bundle: Gives bands, classes, output, and the scaling of raw values into what it takes.
         window: Side of the windows, pixels.
         dtype: Type of the raw windows.
         precision: ``fp32``, ``bf16``, or ``int8`` for a quantised graph, what is left of which
             runs in bf16 where the CPU has it.
+        shift: Added to the logits ``(K,)``, see `rsseg.prediction.rounding`.
 
     Raises:
         BundleError: If the graph cannot be read or does not fit the bundle.
@@ -56,12 +57,14 @@ class OpenVINOEngine:
         window: int,
         dtype: np.dtype[Any],
         precision: str,
+        shift: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.precision, self.seconds = precision, 0.0
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
         core = openvino_core()
         try:
             model = core.read_model(graph)
+            _require_window(graph, model, window)
             model.reshape([1, len(bundle.bands), window, window])
         except RuntimeError as error:
             raise BundleError(f"the graph {graph} cannot be used: {error}") from error
@@ -73,7 +76,7 @@ class OpenVINOEngine:
                 got=classes,
             )
         self._compiled = core.compile_model(
-            _from_raw_to_probabilities(model, bundle, self._dtype),
+            _from_raw_to_probabilities(model, bundle, self._dtype, shift),
             "CPU",
             {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)},
         )
@@ -105,7 +108,8 @@ class OpenVINOEngine:
         began, turn = time.perf_counter(), self._turn
         self._turn = 1 - turn
         self._request.set_output_tensor(0, self._tensors[turn])
-        self._request.infer([np.ascontiguousarray(window)], share_inputs=True)
+        # shared, else Python gets a copy of the scores that no one looks at
+        self._request.infer([np.ascontiguousarray(window)], share_inputs=True, share_outputs=True)
         self.seconds += time.perf_counter() - began
         return self._results[turn]
 
@@ -121,12 +125,32 @@ def _hint(precision: str) -> openvino.Type:
     return openvino.Type.bf16 if low else openvino.Type.f32
 
 
+def _require_window(graph: Path, model: openvino.Model, window: int) -> None:
+    """Check that a graph which takes images of one size takes these."""
+    sides = [side for side in model.input(0).partial_shape[2:] if side.is_static]
+    if any(side.get_length() != window for side in sides):
+        raise BundleError(
+            f"the graph {graph} takes windows of {sides[0].get_length()} pixels only",
+            got=window,
+            remedy="leave out --tile-size",
+        )
+
+
 def _from_raw_to_probabilities(
-    model: openvino.Model, bundle: Bundle, dtype: np.dtype[Any]
+    model: openvino.Model,
+    bundle: Bundle,
+    dtype: np.dtype[Any],
+    shift: npt.NDArray[np.float32] | None,
 ) -> openvino.Model:
-    logits = model.get_results()[0].input_value(0)
-    softmax = opset13.softmax(logits, axis=1)
-    model = openvino.Model([softmax], model.get_parameters())
+    scores = model.get_results()[0].input_value(0)
+    if bundle.output == "logits":
+        scores = opset13.softmax(scores, axis=1).output(0)
+    if shift is not None:
+        # of logits it would be added to the bias of the last layer, and rounded as that is
+        moved = opset13.multiply(scores, opset13.constant(np.exp(shift)[None, :, None, None]))
+        total = opset13.reduce_sum(moved, opset13.constant([1]), keep_dims=True)
+        scores = opset13.divide(moved, total).output(0)
+    model = openvino.Model([scores], model.get_parameters())
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(_TYPES[dtype]).set_layout(openvino.Layout("NCHW"))
     scaling = bundle.normalisation

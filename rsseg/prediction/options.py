@@ -74,9 +74,9 @@ class PredictOptions:
     precision: Precision = "auto"
     compile: bool = False
     tta: Turns = "none"
-    confidence: Path | None = None
+    confidence: str | Path | None = None
     confidence_kind: Confidence = "top1"
-    probabilities: Path | None = None
+    probabilities: str | Path | None = None
     min_confidence: float = 0.0
     stretch: tuple[float, float] | None = None
     bbox: tuple[float, float, float, float] | None = None

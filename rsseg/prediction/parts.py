@@ -1,26 +1,32 @@
 """The parts folder of a running prediction: finished shards, and the plan they belong to.
 
 ``OUT.tif.parts/plan.json`` and ``part_000000.tif``, ... are the journal of a run: a rerun of the
-same plan goes on where it stopped.
+same plan goes on where it stopped, and several processes may fill the same folder.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.errors import OutputError, PlanChanged
-from rsseg.geo.area import Area
+from rsseg.errors import OutputError
 from rsseg.geo.class_raster import count_codes
 from rsseg.geo.shards import Shard
 from rsseg.geo.strips import Strip, write_strip
 from rsseg.locking import FileLock
-from rsseg.replacing import replacing
+from rsseg.prediction.claims import Claims
+from rsseg.prediction.manifest import Manifest
+from rsseg.prediction.stored_plan import StoredPlan
+
+_UNSEEN = 60.0
+"""Seconds to wait for a file that another machine has made: network folders remember for so long
+what was not there."""
 
 
 class Parts:
@@ -32,73 +38,128 @@ class Parts:
 
     def __init__(self, out: Path) -> None:
         self.folder = out.with_name(out.name + ".parts")
-        self._journal = self.folder / "plan.json"
+        self._plan = StoredPlan(self.folder)
         self._finishing = self.folder / "finishing"
         self._lock = FileLock(self.folder / "lock")
+        self._shared: dict[str, Any] | None = None
 
-    def open(self, plan: dict[str, Any], *, restart: bool) -> None:
-        """Make the folder, or go on with it if it belongs to the same plan.
+    def open(self, plan: dict[str, Any], manifest: Manifest, *, restart: bool) -> None:
+        """Make the folder for this process alone, or go on with it if it is of the same plan.
 
         Args:
             plan: All that decides the bytes of the output.
+            manifest: What the shards become.
             restart: Throw away what is there.
 
         Raises:
             PlanChanged: If the parts belong to another plan.
             OutputError: If the folder cannot be made, or another process is at work in it.
         """
-        self._take(restart)
-        if self._journal.is_file():
-            before = json.loads(self._journal.read_text(encoding="utf-8"))
-            changed = sorted(
-                key for key in before.keys() | plan.keys() if before.get(key) != plan.get(key)
-            )
-            if changed:
-                key = changed[0]
-                self._lock.release()
-                raise PlanChanged(
-                    f"{self.folder} holds an unfinished run that differs in {', '.join(changed)}",
-                    expected=f"{key} {before.get(key)}",
-                    got=plan.get(key),
-                    remedy="repeat that command to finish it, or add --restart to forget it",
-                )
-            return
-        self._clear()  # shards without a plan: a removal was cut short
-        try:
-            with replacing(self._journal) as unfinished:
-                unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
-        except OSError as error:
-            self.remove()
-            raise OutputError(f"{self._journal} cannot be written: {error.strerror}") from error
+        self.take()
+        if restart:
+            self._clear()
+        if not self._plan.exists():
+            self._clear()  # shards without a plan: a removal was cut short
+        self._agree(plan, manifest)
+
+    def join(self, plan: dict[str, Any], manifest: Manifest) -> None:
+        """Make the folder, or go on with it, beside other processes that join it.
+
+        Args:
+            plan: All that decides the bytes of the output.
+            manifest: What the shards become.
+
+        Raises:
+            PlanChanged: If the parts belong to another plan.
+            OutputError: If the folder cannot be made, or a process has it for itself.
+        """
+        self._hold(shared=True)
+        self._shared = plan
+        self._agree(plan, manifest)
+
+    def visit(self, plan: dict[str, Any]) -> None:
+        """Look at a folder that another process has opened, to write shards into it.
+
+        Args:
+            plan: What it was opened with.
+
+        Raises:
+            OutputError: If it is not to be seen here.
+            PlanChanged: If it belongs to another plan.
+        """
+        self._shared = plan
+        until = time.monotonic() + _UNSEEN
+        while not self._plan.exists():
+            if not self.folder.parent.is_dir() or time.monotonic() > until:
+                raise OutputError(f"the folder {self.folder} is not to be seen")
+            time.sleep(0.5)
+        self._plan.require(plan, self._forget)
+
+    def take(self) -> None:
+        """Have the folder for this process alone.
+
+        Raises:
+            OutputError: If it cannot be made, or another process is at work in it.
+        """
+        self._hold(shared=False)
+        if Claims(self.folder).others():
+            raise self._busy()
 
     def recorded(self, key: str) -> Any:
         """What the unfinished run that is there says of itself; None if there is none."""
-        if not self._journal.is_file():
-            return None
-        return json.loads(self._journal.read_text(encoding="utf-8")).get(key)
+        return self._plan.read().get(key) if self._plan.exists() else None
+
+    def manifest(self) -> Manifest:
+        """What the shards become.
+
+        Raises:
+            OutputError: If no run is there.
+        """
+        return self._plan.manifest()
 
     def has(self, shard: Shard) -> bool:
         """Whether this shard is finished."""
-        return self._path(shard).is_file()
+        return self._path(shard.index).is_file()
+
+    def missing(self, manifest: Manifest, *, patient: bool = False) -> list[int]:
+        """Indices of the shards that are not finished.
+
+        Args:
+            manifest: Of all shards.
+            patient: Wait a while for shards that other machines have told to be finished.
+        """
+        until = time.monotonic() + (_UNSEEN if patient else 0)
+        while True:
+            there = {entry.name for entry in os.scandir(self.folder)}
+            indices = range(len(manifest.shards))
+            found = [index for index in indices if self._path(index).name not in there]
+            if not found or time.monotonic() >= until:
+                return found
+            time.sleep(0.5)
 
     def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
-        """Store a finished shard ``(B, h, w)``, whose first band holds the codes."""
-        write_strip(self._path(shard), layers)
+        """Store a finished shard ``(B, h, w)``, whose first band holds the codes.
 
-    def strip(self, shard: Shard, area: Area) -> Strip:
-        """The shard as a piece of the map of an area."""
-        top, left = int(area.window.row_off), int(area.window.col_off)
-        return Strip(
-            self._path(shard),
-            shard.top - top,
-            shard.bottom - top,
-            shard.left - left,
-            shard.right - left,
-        )
+        Raises:
+            OutputError: If it cannot be written.
+            PlanChanged: If other processes have begun another plan meanwhile.
+        """
+        if self._shared is not None:
+            self._plan.require(self._shared, self._forget)
+            if self.has(shard):
+                return  # by a process that thought this one dead; the bytes are the same
+        write_strip(self._path(shard.index), layers)
 
-    def count(self, shard: Shard) -> npt.NDArray[np.int64]:
+    def strips(self, manifest: Manifest) -> list[Strip]:
+        """The shards as pieces of the map."""
+        return [
+            Strip(self._path(index), top, bottom, left, right)
+            for index, (top, bottom, left, right) in enumerate(manifest.shards)
+        ]
+
+    def count(self, index: int) -> npt.NDArray[np.int64]:
         """Pixels by file code of a finished shard, ``(256,)``."""
-        return count_codes(self._path(shard))
+        return count_codes(self._path(index))
 
     def finishing(self) -> bool:
         """Whether the run got so far that outputs may be there which are its own."""
@@ -110,36 +171,62 @@ class Parts:
 
     def keep_if_useful(self) -> bool:
         """After a failure: keep finished shards, or leave no folder at all; True if kept."""
-        if any(self.folder.glob("part_*.tif")):
-            self._lock.release()
-            return True
+        if self._shared is not None or any(self.folder.glob("part_*.tif")):
+            self.leave()
+            return any(self.folder.glob("part_*.tif"))
         self.remove()
         return False
 
+    def leave(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.release()
+
     def remove(self) -> None:
         """Delete the folder."""
-        self._lock.release()
+        self.leave()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _take(self, restart: bool) -> None:
-        """Make the folder and keep other processes out of it; empty it for a new start."""
+    def _hold(self, *, shared: bool) -> None:
+        """Make the folder and keep processes out of it that do not share it."""
         try:
             self.folder.mkdir(exist_ok=True)
-            taken = self._lock.acquire()
+            taken = self._lock.acquire(shared=shared)
         except OSError as error:
             raise OutputError(f"{self.folder} cannot be made: {error.strerror}") from error
         if not taken:
-            raise OutputError(
-                f"another process is at work in {self.folder}",
-                remedy="wait until it is done, or choose another output",
-            )
-        if restart:
-            self._clear()
+            raise self._busy()
+
+    def _busy(self) -> OutputError:
+        self.leave()
+        return OutputError(
+            f"another process is at work in {self.folder}",
+            remedy="wait until it is done, or choose another output",
+        )
+
+    def _agree(self, plan: dict[str, Any], manifest: Manifest) -> None:
+        """Put the plan into the folder, unless there is one, which must be the same then."""
+        left = [] if self._plan.exists() else list(self.folder.glob("part_*.tif"))
+        try:
+            if self._plan.put(plan, manifest):
+                for path in left:  # of a removal that was cut short
+                    path.unlink(missing_ok=True)
+            self._plan.require(plan, self._forget)
+            if self._shared is not None:
+                self._plan.require_beside(manifest, self._forget)
+        except OutputError:
+            self.leave()
+            if self._shared is None and not self._plan.exists():
+                self.remove()
+            raise
+
+    @property
+    def _forget(self) -> str:
+        return "add --restart" if self._shared is None else "remove that folder"
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():
             if path.name != "lock":
                 path.unlink()
 
-    def _path(self, shard: Shard) -> Path:
-        return self.folder / f"part_{shard.index:06d}.tif"
+    def _path(self, index: int) -> Path:
+        return self.folder / f"part_{index:06d}.tif"

@@ -26,15 +26,28 @@ from rsseg.prediction.engine import Engine
 from rsseg.prediction.mosaic import Mosaic, Profiles, profiles
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan
+from rsseg.prediction.scoring import ReadWindow, Scorer
 from rsseg.prediction.workers import Workers
+
+_WORTH_TELLING = 0.1
+"""Share of the time that the network may wait for windows before that is said."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of the pipeline, and of the engine within it."""
+    """Seconds of the pipeline, and within it of the engine at work and waiting for windows."""
 
     pipeline: float
     forward: float
+    waiting: float
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That reading was the limit, if it was."""
+        if self.waiting < max(_WORTH_TELLING * self.pipeline, 1):
+            return ()
+        share = f"{self.waiting:.0f} of {self.pipeline:.0f} s"
+        return (f"reading the scene is the limit: the network waited for it {share}",)
 
 
 def run(
@@ -63,12 +76,14 @@ def run(
     total = plan.passes
     done = total - sum(len(descent) for descent in todo)
     with _Reader(plan) as reader, _Writer(parts, plan.shards_across) as writer:
-        windows = _score(reader.ahead(todo), engine, scoring, plan.batch)
+        scorer = Scorer(engine, scoring, plan.batch)
+        windows = scorer.scored(reader.ahead(todo))
         for descent in todo:
             for _ in _go_down(plan, descent, engine, weights, windows, writer):
                 done += 1
                 on_progress(done, total)
-    return Timing(time.perf_counter() - began, engine.seconds - busy)
+    pipeline, forward = time.perf_counter() - began, engine.seconds - busy
+    return Timing(pipeline, forward, min(scorer.waited, max(0.0, pipeline - forward)))
 
 
 def _go_down(
@@ -76,7 +91,7 @@ def _go_down(
     descent: Descent,
     engine: Engine,
     weights: Profiles,
-    windows: Iterator[tuple[_Window, Any]],
+    windows: Iterator[tuple[ReadWindow, Any]],
     writer: _Writer,
 ) -> Iterator[None]:
     """Blend the windows of a swath, and hand its shards over; a step for each window."""
@@ -90,8 +105,8 @@ def _go_down(
             mosaic.start(row)
         before = row
         for window, scores in islice(windows, len(step.columns)):
-            mosaic.mark(window.column, window.valid)
-            if scores is not None:
+            if window.read is not None:
+                mosaic.mark(window.column, window.read[1])
                 mosaic.add(window.column, scores)
             yield
         probabilities, valid = mosaic.finished()
@@ -121,44 +136,6 @@ def _weights(plan: Plan, engine: Engine) -> Profiles:
     return down, across
 
 
-@dataclass(frozen=True)
-class _Window:
-    """A window that was read: its place in the row, and its pixels unless none is valid."""
-
-    column: int
-    pixels: npt.NDArray[Any] | None
-    valid: npt.NDArray[np.bool_]
-
-
-def _score(
-    windows: Iterator[_Window], engine: Engine, scoring: Workers, size: int
-) -> Iterator[tuple[_Window, Any]]:
-    """Each window in order with its class scores ``(K, h, w)``, None if no pixel of it is valid.
-
-    Windows go through the engine in groups of ``size``, across the ends of rows. While one group
-    is blended the next is scored; scores are good as long as that.
-    """
-    waiting: deque[tuple[list[_Window], Future[Any] | None]] = deque()
-    while group := list(islice(windows, size)):
-        pixels = [window.pixels for window in group if window.pixels is not None]
-        scores = scoring.submit(_call, engine, pixels) if pixels else None
-        waiting.append((group, scores))
-        if len(waiting) > 1:
-            yield from _scored(*waiting.popleft())
-    while waiting:
-        yield from _scored(*waiting.popleft())
-
-
-def _call(engine: Engine, pixels: list[npt.NDArray[Any]]) -> Any:
-    return engine(pixels[0][None] if len(pixels) == 1 else np.stack(pixels))
-
-
-def _scored(group: list[_Window], scores: Future[Any] | None) -> Iterator[tuple[_Window, Any]]:
-    each: Iterator[Any] = iter(()) if scores is None else iter(scores.result())
-    for window in group:
-        yield window, None if window.pixels is None else next(each)
-
-
 class _Reader:
     """Threads that read windows in order, a bounded number ahead of the engine."""
 
@@ -173,9 +150,9 @@ class _Reader:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._workers.__exit__(kind, *rest)
 
-    def ahead(self, todo: list[Descent]) -> Iterator[_Window]:
+    def ahead(self, todo: list[Descent]) -> Iterator[ReadWindow]:
         """All windows of these descents, in order."""
-        waiting: deque[Future[_Window]] = deque()
+        waiting: deque[Future[ReadWindow]] = deque()
         for descent in todo:
             for row, column in descent.windows():
                 waiting.append(self._workers.submit(self._read, row, column))
@@ -184,13 +161,13 @@ class _Reader:
         while waiting:
             yield waiting.popleft().result()
 
-    def _read(self, row: int, column: int) -> _Window:
+    def _read(self, row: int, column: int) -> ReadWindow:
         tiling, wanted = self._plan.tiling, self._plan.area.polygons
         place = tiling.window(tiling.rows[row], tiling.columns[column])
         inside = place.crop(tiling.height, tiling.width)
         mask = None if wanted is None else wanted.read(inside) != NODATA
         if mask is not None and not mask.any():
-            return _Window(column, None, mask)
+            return ReadWindow(column, None)
         side, fill = self._plan.side, self._plan.bundle.normalisation.raw_mean
         scene = self._scene()
         pixels, valid = scene.read(place, (side, side), fill)
@@ -200,7 +177,7 @@ class _Reader:
             valid = scene.valid(inside)
         if mask is not None:
             valid &= mask
-        return _Window(column, pixels if valid.any() else None, valid)
+        return ReadWindow(column, (pixels, valid) if valid.any() else None)
 
     def _scene(self) -> Scene:
         scene: Scene | None = getattr(self._local, "scene", None)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsseg import __version__
-from rsseg.bundle import Bundle
+from rsseg.bundle import Bundle, is_graph
 from rsseg.geo.area import Area, area_of_box, area_of_polygons, whole_area
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import Scene
@@ -27,7 +26,8 @@ from rsseg.prediction.fit import (
     note_resolution,
     stretched,
 )
-from rsseg.prediction.identity import fingerprint, identity_of
+from rsseg.prediction.identity import identity_of
+from rsseg.prediction.journal import journal_of
 from rsseg.prediction.layers import Layers
 from rsseg.prediction.measuring import Subject
 from rsseg.prediction.options import PredictOptions
@@ -154,29 +154,7 @@ class Plan:
     @cached_property
     def journal(self) -> dict[str, Any]:
         """All that decides the bytes of the output, in plain types."""
-        return {
-            "rsseg": __version__,
-            "scene": fingerprint(self.scene),
-            "grid": str(self.area.whole),
-            "transform": list(self.area.whole.transform)[:6],
-            "extent": [int(offset) for offset in self.area.window.flatten()],
-            "aoi": self.area.identity,
-            "model": self.identity,
-            "calibrated": self.calibrated,
-            "bands": list(self.bands),
-            "window": self.side,
-            "footprint": self.tiling.size,
-            "stride": self.tiling.stride,
-            "blend": self.options.blend,
-            "shards": len(self.shards),
-            "engine": self.placement.engine,
-            "device": self.placement.device.split(":")[0],
-            "precision": self.placement.precision,
-            "compiled": self.placement.compiled,
-            "tta": self.options.tta,
-            "layers": [len(self.layers), self.options.confidence_kind, self.layers.least],
-            "stretch": self.options.stretch and self.bundle.normalisation.to_json(),
-        }
+        return journal_of(self)
 
 
 def make_plan(
@@ -193,7 +171,8 @@ def make_plan(
         BandError: If its bands do not fit the model.
         OptionError: If choices exclude each other or the memory does not suffice.
     """
-    placement = place(options, own_network=network is not None)
+    graph = model is not None and is_graph(model)
+    placement = place(options, own_network=network is not None, graph=graph)
     with Scene(scene, options.bands) as opened:
         bands = choose_bands(opened, bundle, chosen=options.bands is not None)
         notes = [*note_bands(opened, bundle, bands)]

@@ -4,88 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsseg.bundle import Bundle, read_bundle
 from rsseg.errors import OptionError
 from rsseg.geo.opening import gdal_cache
-from rsseg.geo.strips import assemble, assemble_shares
 from rsseg.legend import NODATA
 from rsseg.prediction import pipeline
 from rsseg.prediction.engine import Engine, make_engine
+from rsseg.prediction.finishing import finish
+from rsseg.prediction.manifest import manifest_of
 from rsseg.prediction.memory import peak_memory
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan, make_plan
-from rsseg.prediction.provenance import tags_of
+from rsseg.prediction.result import PredictResult
 from rsseg.prediction.symmetries import Symmetric
 from rsseg.prediction.workers import Workers
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-@dataclass(frozen=True)
-class PredictResult:
-    """A finished map, and how it came to be.
-
-    Args:
-        out: The class raster.
-        width: Its columns.
-        height: Its rows.
-        classes: Pixels by class name.
-        nodata_pixels: Pixels without a class.
-        windows: Windows that touch the area mapped.
-        seconds: Wall time of all.
-        startup_seconds: Planning and loading the engine; on the command line imports as well.
-        pipeline_seconds: From the first read to the last shard on disk.
-        forward_seconds: The engine busy within that.
-        finish_seconds: Joining the shards, overviews and sidecars.
-        mpx_per_s: Megapixels of the map over ``seconds``.
-        peak_rss_mb: Highest resident memory of the process so far.
-        engine: ``openvino`` or ``torch``.
-        device: Where it ran.
-        precision: What it computed in.
-        notes: What the user should know, one sentence each.
-    """
-
-    out: str
-    width: int
-    height: int
-    classes: dict[str, int]
-    nodata_pixels: int
-    windows: int
-    seconds: float
-    startup_seconds: float
-    pipeline_seconds: float
-    forward_seconds: float
-    finish_seconds: float
-    mpx_per_s: float
-    peak_rss_mb: float
-    engine: str
-    device: str
-    precision: str
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields in plain types."""
-        return asdict(self)
-
-    def after(self, seconds: float) -> PredictResult:
-        """The same with so many seconds of start-up before it, such as imports."""
-        whole = self.seconds + seconds
-        return replace(
-            self,
-            seconds=whole,
-            startup_seconds=self.startup_seconds + seconds,
-            mpx_per_s=self.mpx_per_s * self.seconds / whole,
-        )
 
 
 def plan(
@@ -168,14 +112,15 @@ def carry_out(
     with Workers(1, "rsseg-score") as scoring, Workers(1, "rsseg-finish") as finishing:
         forward = None if options.restart else parts.recorded("forward")
         engine = scoring.submit(load, work, forward).result()
-        parts.open(work.journal | {"forward": engine.batch}, restart=options.restart)
+        manifest = manifest_of(work, out)
+        parts.open(work.journal | {"forward": engine.batch}, manifest, restart=options.restart)
         started = time.perf_counter()
         try:
             with gdal_cache(work.gdal_cache):
                 timing = pipeline.run(work, engine, scoring, parts, on_progress)
                 computed = time.perf_counter()
                 pixels = finishing.submit(
-                    _finish, work, parts, out, lambda: finishing.given_up
+                    finish, parts, manifest, out, lambda: finishing.given_up
                 ).result()
         except BaseException as error:
             if parts.keep_if_useful():
@@ -195,13 +140,14 @@ def carry_out(
         startup_seconds=started - began,
         pipeline_seconds=timing.pipeline,
         forward_seconds=timing.forward,
+        waiting_seconds=timing.waiting,
         finish_seconds=ended - computed,
         mpx_per_s=work.grid.width * work.grid.height / 1e6 / (ended - began),
         peak_rss_mb=peak_memory() / 1e6,
         engine=engine.name,
         device=engine.device,
         precision=engine.precision,
-        notes=work.notes,
+        notes=(*work.notes, *timing.notes),
     )
 
 
@@ -229,19 +175,6 @@ def expected_seconds(work: Plan, engine: Engine) -> float:
     return (time.perf_counter() - began) * work.passes
 
 
-def _finish(work: Plan, parts: Parts, out: Path, given_up: Callable[[], bool]) -> dict[int, int]:
-    """Make the outputs of the finished shards, and remove them; pixels by file code."""
-    parts.begin_finishing()
-    counts = sum((parts.count(shard) for shard in work.shards), start=np.zeros(256, np.int64))
-    pixels = {code: int(count) for code, count in enumerate(counts)}
-    strips, tags = [parts.strip(shard, work.area) for shard in work.shards], tags_of(work)
-    for path, bands in work.layers.outputs(work.options):
-        assemble_shares(strips, path, work.grid, bands, tags, given_up)
-    assemble(strips, out, work.grid, work.bundle.legend, pixels, tags, given_up)
-    parts.remove()
-    return pixels
-
-
 def _resolve(
     bundle: Bundle | str | Path | None, network: nn.Module | None
 ) -> tuple[Bundle, Path | None]:
@@ -249,6 +182,12 @@ def _resolve(
     if isinstance(bundle, Bundle):
         if network is None:
             raise OptionError("a Bundle has no weights", remedy="pass its file, or a network too")
+        if bundle.output != "logits":
+            raise OptionError(
+                "the Bundle of an exported graph describes no network",
+                expected="one with logits for output",
+                got=bundle.output,
+            )
         return bundle, None
     if network is not None:
         raise OptionError("a network needs a Bundle that describes it", got=bundle)

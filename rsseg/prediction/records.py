@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsseg.errors import OutputError
+from rsseg.prediction.journal import changes
 from rsseg.replacing import replacing
 
 FOLDER = ".rsseg"
@@ -33,15 +34,9 @@ class Record:
         """Whether it is of a plan with this journal."""
         return bool(self.plan == json.loads(json.dumps(journal)))
 
-    def holds(self, outputs: Mapping[str, Path]) -> bool:
-        """Whether these outputs are there as they were recorded."""
-        return all(self.sizes.get(kind, -1) == size for kind, size in sizes(outputs).items())
-
     def changes(self, journal: Mapping[str, Any]) -> list[str]:
         """Names of the entries in which another journal differs."""
-        other = json.loads(json.dumps(journal))
-        keys = self.plan.keys() | other.keys()
-        return sorted(key for key in keys if self.plan.get(key) != other.get(key))
+        return changes(self.plan, json.loads(json.dumps(journal)))
 
     def write(self, out: Path) -> None:
         """Put it beside a map.

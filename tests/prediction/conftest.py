@@ -141,6 +141,39 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def cheap_model(cache: Path, tmp_path_factory: pytest.TempPathFactory, make_bundle: Any) -> Path:
+    """A model file whose network is a 3x3 convolution, with its graph in the cache.
+
+    Any process predicts with it by OpenVINO, without torch.
+    """
+    import hashlib
+    import json
+
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from rsseg import __version__
+
+    header = json.dumps({"__metadata__": {"rsseg": make_bundle().to_json()}}).encode()
+    path = tmp_path_factory.mktemp("model") / "cheap.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    weights = np.random.default_rng(3).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    images, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", bands, "h", "w"])
+        for name, bands in (("images", 3), ("logits", 4))
+    )
+    node = helper.make_node("Conv", ["images", "weights"], ["logits"], pads=[1, 1, 1, 1])
+    graph = helper.make_graph(
+        [node], "cheap", [images], [logits], [numpy_helper.from_array(weights, "weights")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    identity = hashlib.sha256(path.read_bytes()).hexdigest()
+    (cache / "onnx").mkdir(parents=True)
+    onnx.save(model, cache / "onnx" / f"{identity}-{__version__}.onnx")
+    return path
+
+
 def _convolution(bands: int, classes: int, side: int, seed: int) -> Any:
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Conv2d(bands, classes, side, padding=side // 2)

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from affine import Affine
 
 from rsseg.errors import OptionError, OutputError
-from rsseg.legend import NODATA
+from rsseg.geo.grid import Grid
+from rsseg.legend import LAND_COVER, NODATA
 from rsseg.prediction import PredictOptions, PredictResult, predict
+from rsseg.prediction.manifest import Manifest
+from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import make_plan
 
 SIDE = {"height": 70, "width": 90}
@@ -177,7 +181,7 @@ def test_a_run_cut_short_between_its_outputs_goes_on(
     """The confidence is there, the map is not: the same command finishes, without --overwrite."""
     import sys
 
-    module = sys.modules["rsseg.prediction.predict"]
+    module = sys.modules["rsseg.prediction.finishing"]
     scene, whole = make_scene(**SIDE), module.assemble
 
     def stop(*arguments: Any) -> None:
@@ -214,11 +218,10 @@ def test_another_choice_is_another_plan(
 
 def test_two_processes_are_kept_apart(make_scene: Any, run: Any, tmp_path: Path) -> None:
     """While one is at work another one is refused, and does no harm."""
-    from rsseg.prediction.parts import Parts
-
     scene = make_scene(**SIDE)
     parts = Parts(tmp_path / "map.tif")
-    parts.open({"of": "another process"}, restart=False)
+    manifest = Manifest(Grid(8, 8, Affine.identity(), None), LAND_COVER, {}, (), (), ())
+    parts.open({"of": "another process"}, manifest, restart=False)
     for restart in (False, True):
         with pytest.raises(OutputError, match=r"another process is at work in .*map\.tif\.parts"):
             run(scene, restart=restart)

@@ -1,0 +1,15 @@
+"""A prediction spread over the workers of a Dask cluster; ``distributed`` is imported only here."""
+
+from rsseg.lazy import names_from
+
+__all__ = ["ClusterResult", "Patience", "WorkerShare", "predict_on_cluster"]
+
+__getattr__ = names_from(
+    __name__,
+    {
+        "ClusterResult": "result",
+        "Patience": "watching",
+        "WorkerShare": "result",
+        "predict_on_cluster": "tool",
+    },
+)

@@ -1,0 +1,114 @@
+"""A client of a cluster that is there already, or of one on this machine that lives as long."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, Nanny, Scheduler, SpecCluster
+
+from rsseg.errors import ClusterError, OptionError
+from rsseg.prediction.cluster.worker import OwnCores
+
+_SECONDS = 20
+"""To wait for a scheduler."""
+
+
+def local_workers(cluster: str) -> int | None:
+    """The N of ``local:N``; None for the address of a scheduler.
+
+    Raises:
+        OptionError: If it is neither.
+    """
+    match = re.fullmatch(r"local:(\d+)", cluster)
+    if match is not None and int(match.group(1)) > 0:
+        return int(match.group(1))
+    if match is not None or not re.fullmatch(r"(\w+://)?([^/\s:]+|\[[\da-f:]+\]):\d+", cluster):
+        raise OptionError(
+            "unusable cluster",
+            expected="the address of a Dask scheduler, such as tcp://10.0.0.5:8786, or local:N",
+            got=cluster,
+        )
+    return None
+
+
+@contextmanager
+def connected(cluster: str) -> Iterator[Client]:
+    """A client of the cluster while the context lasts.
+
+    Args:
+        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine. Each
+            of these has its share of the cores, and of the GPUs if there are any.
+
+    Raises:
+        ClusterError: If the scheduler does not answer.
+    """
+    count = local_workers(cluster)
+    with _quiet():
+        if count is None:
+            try:
+                client = Client(cluster, timeout=_SECONDS, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise ClusterError(
+                    f"there is no Dask scheduler at {cluster}",
+                    remedy="start one by `dask scheduler`, and workers by `dask worker ADDRESS`",
+                ) from error
+            try:
+                yield client
+            finally:
+                client.close(timeout=5)
+            return
+        with _local(count) as own, Client(own, timeout=_SECONDS, set_as_default=False) as client:
+            client.wait_for_workers(count)
+            client.register_plugin(OwnCores(count))
+            yield client
+
+
+def _local(count: int) -> SpecCluster:
+    """So many processes of one thread; they bound their memory by themselves."""
+    gpus = _gpus()
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}
+    workers: dict[int, dict[str, Any]] = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "memory_limit": 0,
+                "host": "127.0.0.1",
+                "dashboard": False,
+                "silence_logs": logging.CRITICAL,
+                "env": {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {},
+            },
+        }
+        for number in range(count)
+    }
+    return SpecCluster(workers, {"cls": Scheduler, "options": local}, silence_logs=logging.CRITICAL)
+
+
+def _gpus() -> list[str]:
+    """Names of this machine's GPUs by which a process can be given one of them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    told = subprocess.run([program, "-L"], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"UUID: (GPU-[^)]+)", told)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from telling on stderr what is told in one sentence, or is no error at all."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", *names)]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

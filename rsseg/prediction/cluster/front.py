@@ -1,0 +1,104 @@
+"""Calls on a cluster in a bounded moving front: never more at the scheduler than it can use."""
+
+from __future__ import annotations
+
+import queue
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from distributed import Client, Future
+
+from rsseg.errors import ClusterError
+from rsseg.prediction.cluster.watching import PREFIX, Watch, gone
+
+AHEAD = 3
+"""Calls at the scheduler for each thread: one that runs, one at the worker, one more."""
+
+_SECONDS = 0.2
+_GATHER = 10
+
+
+def moving_front(
+    client: Client,
+    function: Callable[..., Any],
+    calls: Iterable[tuple[Any, ...]],
+    watch: Watch,
+    on_time: Callable[[], None] = lambda: None,
+) -> Iterator[Any]:
+    """Results of calls, in the order in which they are done.
+
+    Earlier calls have priority. A call whose worker is lost is done by another one.
+
+    Args:
+        client: Of the cluster.
+        function: What is called.
+        calls: Arguments of each call; taken one by one.
+        watch: Asked for the number of threads, and to look at the workers.
+        on_time: Called several times a second.
+
+    Raises:
+        ClusterError: If the scheduler is gone, no worker is left, or a call ended several workers.
+    """
+    waiting, name, position = iter(calls), uuid.uuid4().hex, count()
+    finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+    running: dict[str, Future[Any]] = {}
+    more = True
+    try:
+        while True:
+            while more and len(running) < AHEAD * max(1, watch.threads):
+                arguments = next(waiting, None)
+                if arguments is None:
+                    more = False
+                    break
+                number = next(position)
+                key = f"{PREFIX}{name}-{number}"
+                future = client.submit(
+                    function, *arguments, key=key, priority=-number, pure=False, retries=0
+                )
+                running[key] = future
+                future.add_done_callback(finished.put)
+            if not running:
+                return
+            watch.look()
+            on_time()
+            try:
+                future = finished.get(timeout=_SECONDS)
+            except queue.Empty:
+                continue
+            if future.key in running:
+                try:
+                    result = result_of(future)
+                except TimeoutError:  # its worker hangs; once that is taken out it is done again
+                    finished.put(future)
+                    continue
+                del running[future.key]
+                yield result
+    finally:
+        if running and client.status == "running":
+            client.cancel(list(running.values()))
+
+
+def result_of(future: Future[Any]) -> Any:
+    """What a call has returned.
+
+    Raises:
+        TimeoutError: If the worker that has it does not give it.
+        ClusterError: If there is no result.
+    """
+    if future.status in ("cancelled", "lost"):
+        raise gone()
+    try:
+        return future.result(timeout=_GATHER)
+    except TimeoutError:
+        raise
+    except Exception as error:
+        if type(error).__name__ in ("FutureCancelledError", "CancelledError"):
+            raise gone() from error
+        if type(error).__name__ == "KilledWorker":
+            raise ClusterError(
+                "a task has ended several workers, one after the other",
+                remedy="give them more memory, or a smaller --memory",
+            ) from error
+        raise ClusterError(f"a worker failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,46 @@
+"""What a prediction's bytes depend on, by which an unfinished run is known again."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from rsseg import __version__
+from rsseg.prediction.identity import fingerprint
+
+if TYPE_CHECKING:
+    from rsseg.prediction.plan import Plan
+
+
+def journal_of(work: Plan) -> dict[str, Any]:
+    """All that decides the bytes of a plan's output, in plain types."""
+    window = work.area.window
+    return {
+        "rsseg": __version__,
+        "library": f"{work.placement.engine} {version(work.placement.engine)}",
+        "scene": fingerprint(work.scene),
+        "grid": str(work.area.whole),
+        "transform": list(work.area.whole.transform)[:6],
+        "extent": [int(offset) for offset in window.flatten()],
+        "aoi": work.area.identity,
+        "model": work.identity,
+        "calibrated": work.calibrated,
+        "bands": list(work.bands),
+        "window": work.side,
+        "footprint": work.tiling.size,
+        "stride": work.tiling.stride,
+        "blend": work.options.blend,
+        "shards": len(work.shards),
+        "engine": work.placement.engine,
+        "device": work.placement.device.split(":")[0],
+        "precision": work.placement.precision,
+        "compiled": work.placement.compiled,
+        "tta": work.options.tta,
+        "layers": [len(work.layers), work.options.confidence_kind, work.layers.least],
+        "stretch": work.options.stretch and work.bundle.normalisation.to_json(),
+    }
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Names of the entries in which two journals differ."""
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
