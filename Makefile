@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# a process for each core, each with one thread: more would only wait for each other
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 SCENE := notebooks/data/nl_urban_25cm.tif
 DEMO := demo
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-slow test-all lint bench docs clean
 
 demo: $(VENV)/core
 	@mkdir -p $(DEMO)
@@ -22,10 +24,13 @@ demo: $(VENV)/core
 	@echo "  $(CURDIR)/$(DEMO)/landcover.gpkg   the map as polygons"
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -m "not slow and not gpu and not qgis and not browser"
+	$(TESTS) -m "not slow and not gpu and not qgis and not browser"
+
+test-slow: $(VENV)/test
+	$(TESTS) -m "(slow or qgis or browser) and not gpu"
 
 test-all: $(VENV)/test
-	$(BIN)/python -m pytest -m "not gpu"
+	$(TESTS) -m "not gpu"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -42,14 +47,21 @@ bench: $(VENV)/test
 	$(BIN)/python benchmarks/model_table.py
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/npaloss.py
+	$(BIN)/python benchmarks/scaleout.py
 	$(BIN)/python benchmarks/seams.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/vectorise.py 1 16
+	$(BIN)/python benchmarks/view.py
 	$(BIN)/python benchmarks/predict.py
 
+# NO_MKDOCS_2_WARNING: Material for MkDocs tells at each build that MkDocs 2 is not for it; we stay below
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open $(CURDIR)/build/docs/index.html"
+
 clean:
-	rm -rf .venv* $(DEMO)
+	rm -rf .venv* $(DEMO) build/docs
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -60,6 +72,10 @@ $(VENV)/bin/python:
 # Each stamp stands for an installation; a changed pyproject.toml makes it anew.
 $(VENV)/core: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/docs: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable ".[docs]"
 	@touch $@
 
 $(VENV)/test: pyproject.toml | $(VENV)/bin/python

@@ -114,8 +114,9 @@ def folder(source: str, target: str, *, quiet: bool, as_json: bool, **options: A
     """Your own folder: images with masks, or scenes with polygons.
 
     Images and masks go together whose names agree where the patterns have wildcards (and a mask
-    may end in _mask, _label or _gt). GeoTIFFs with a place on the ground and polygons stay where
-    they are; nothing is resampled. TARGET is made, with catalogue.csv and classes.csv.
+    may end in _mask, _label or _gt). GeoTIFFs and polygons stay where they are, other images are
+    copied into tiled GeoTIFFs; nothing is resampled. TARGET is made, with catalogue.csv and
+    classes.csv.
     """
     from rsseg.data.datasets.folder import FolderOptions, prepare_folder
 

@@ -57,6 +57,8 @@ def copy(recipe: str, target: str | None, overwrite: bool, quiet: bool, as_json:
     TARGET is a file or a folder; if not given, NAME.yaml or NAME-VARIANT.yaml is written here.
     """
     from rsseg.errors import OutputError
+    from rsseg.replacing import replacing
+    from rsseg.writable import require_writable
 
     text, _ = _text(recipe)
     shipped = _shipped()
@@ -64,10 +66,10 @@ def copy(recipe: str, target: str | None, overwrite: bool, quiet: bool, as_json:
     path = Path(target or ".")
     if path.is_dir():
         path /= f"{file.stem}-{variant}.yaml" if variant else file.name
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} is already there", remedy="add --overwrite to replace it")
+    require_writable(path, inputs=(file,), overwrite=overwrite)
     try:
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
     helpers.report(

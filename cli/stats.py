@@ -27,7 +27,8 @@ _SHOWN = 10
     "--classes",
     default="",
     help="The classes: NAME,... or CODE:NAME,... or a table such as the classes.csv of rsseg"
-    " prepare; if not given, what the label rasters tell.",
+    " prepare; if not given, what the label rasters tell, or for polygons classes.csv beside"
+    " CATALOGUE.",
 )
 @click.option(
     "--label-stride",
@@ -91,6 +92,7 @@ def command(
             whole.split(split) if split else whole,
             bands=_listed(bands) or None,
             legend=parse_legend(_listed(classes)) if classes else None,
+            table=catalogue,
             label_stride=label_stride,
             on_progress=on_progress,
         )

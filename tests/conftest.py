@@ -15,7 +15,12 @@ import pytest
 import rasterio
 from affine import Affine
 from hypothesis import settings
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+
+from rsseg.geo.class_raster import write_raster
+from rsseg.geo.grid import Grid
+from rsseg.legend import LAND_COVER, NODATA, Legend
 
 settings.register_profile(
     "rsseg", derandomize=True, database=None, deadline=None, max_examples=60, print_blob=False
@@ -114,6 +119,38 @@ def make_scene(tmp_path: Path) -> Callable[..., Path]:
                 target.write_mask(valid)
             for number, text in enumerate(descriptions, 1):
                 target.set_band_description(number, text)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_map(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a class raster into ``tmp_path`` and returns its path."""
+
+    def make(
+        name: str = "map.tif",
+        codes: np.ndarray | None = None,
+        legend: Legend = LAND_COVER,
+        crs: str | CRS | None = "EPSG:32633",
+        transform: Affine = TRANSFORM,
+    ) -> Path:
+        """Write a map.
+
+        Args:
+            name: File name; folders in it are made.
+            codes: File codes ``(h, w)``, 255 where there is no class; any, 64 x 64, if None.
+            legend: The classes.
+            crs: Coordinate reference system or None.
+            transform: Affine from pixels to the ground.
+        """
+        if codes is None:
+            any_code = np.append(legend.codes, NODATA)
+            codes = np.random.default_rng(0).choice(any_code, (64, 64)).astype(np.uint8)
+        grid = Grid(*codes.shape, transform, None if crs is None else CRS.from_user_input(crs))
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_raster(path, codes[None], grid, nodata=NODATA, legend=legend)
         return path
 
     return make

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.datasets.class_tables import read_classes
+from rsseg.data.datasets.class_tables import FILE, read_classes
 from rsseg.errors import CatalogueError, LegendError
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.opening import open_raster
@@ -16,11 +17,17 @@ from rsseg.geo.scene import Scene
 from rsseg.legend import LandClass, Legend
 
 
-def common_legend(catalogue: Catalogue) -> Legend:
+def common_legend(catalogue: Catalogue, table: str | Path | None = None) -> Legend:
     """The legend that all label rasters of a catalogue have.
 
+    If all labels are polygons, which have none, it is that of ``classes.csv`` beside the catalogue.
+
+    Args:
+        catalogue: Labelled scenes.
+        table: The file of the catalogue, if it has one.
+
     Raises:
-        LegendError: If two differ, or all labels are polygons, which have none.
+        LegendError: If two differ, or nothing tells the classes of polygons.
     """
     found: tuple[LabelledScene, Legend] | None = None
     for row in catalogue:
@@ -35,12 +42,16 @@ def common_legend(catalogue: Catalogue) -> Legend:
                 f"{row.label} has other classes than {found[0].label}",
                 remedy="name the classes that all have, e.g. --classes 0:water,1:forest",
             )
-    if found is None:
+    if found is not None:
+        return found[1]
+    listed = None if table is None else Path(table).with_name(FILE)
+    if listed is None or not listed.is_file():
         raise LegendError(
             "polygons do not tell which classes there are",
+            expected=None if listed is None else str(listed),
             remedy="name them in the order of the network's channels, e.g. --classes water,forest",
         )
-    return found[1]
+    return read_classes(str(listed)).legend
 
 
 def common_bands(

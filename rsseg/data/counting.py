@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def catalogue_statistics(
     *,
     bands: Sequence[int | str] | None = None,
     legend: Legend | None = None,
+    table: str | Path | None = None,
     label_stride: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Statistics:
@@ -39,7 +41,8 @@ def catalogue_statistics(
     Args:
         catalogue: Labelled scenes.
         bands: Numbers or names; all bands but alpha if None.
-        legend: The classes; that of the label rasters if None.
+        legend: The classes; what `common_legend` finds if None.
+        table: The file of the catalogue, if it has one.
         label_stride: Pixels of an image along a side of a label pixel.
         on_progress: Called with pixels done and pixels in all.
 
@@ -51,7 +54,7 @@ def catalogue_statistics(
         BandError: If a band is not there.
     """
     given = legend
-    legend = given or common_legend(catalogue)
+    legend = given or common_legend(catalogue, table)
     names, dtype = common_bands(catalogue, bands)
     grids = [row.grid(label_stride) for row in catalogue]
     total, done = sum(grid.height * grid.width for grid in grids), 0

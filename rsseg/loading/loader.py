@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from threading import Thread
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from rsseg.errors import OptionError
+from rsseg.geo.opening import gdal_cache, gdal_cache_size, hold_gdal_cache
 from rsseg.loading.dataset import Sample
 
 AHEAD = 2
@@ -75,7 +77,9 @@ def batches(
 ) -> DataLoader[Sample]:
     """A loader whose epochs go through the windows of the dataset's sampler, other ones each time.
 
-    What is wrong with a file is raised as by the dataset, from workers too.
+    What is wrong with a file is raised as by the dataset, from workers too. Decoded blocks of files
+    stay in GDAL's cache, which all workers share: a twentieth of the machine's memory, or
+    ``$GDAL_CACHEMAX``, divided among the processes.
 
     Args:
         dataset: Samples of one shape and type by number, beyond the length too.
@@ -85,29 +89,35 @@ def batches(
         shard: Index of this process and number of processes that share the epochs.
     """
     sampler = Epochs(len(dataset), first * shard[1], shard)
-    return _Loader(dataset, batch_size, sampler, workers)
+    return _Loader(dataset, batch_size, sampler, workers, _gdals_cache() // shard[1])
 
 
 class _Loader(DataLoader[Any]):
     """A DataLoader, as trainers know it, whose workers are threads."""
 
-    def __init__(self, dataset: Samples, size: int, sampler: Epochs, workers: int) -> None:
+    def __init__(
+        self, dataset: Samples, size: int, sampler: Epochs, workers: int, blocks: int
+    ) -> None:
         numbered: Dataset[Any] = dataset  # type: ignore[assignment]  # it asks for no more
         super().__init__(numbered, size, sampler=sampler)
-        self._samples, self._workers = dataset, workers
+        self._samples, self._workers, self._blocks = dataset, workers, blocks
         self._numbers = BatchSampler(sampler, size, drop_last=False)
         self._pinned = torch.cuda.is_available()  # for copies to the device while it computes
 
     def __iter__(self) -> Any:
         numbers = iter(self._numbers)
         if not self._workers:
-            return map(self._batch, numbers)
-        threads = torch.get_num_threads()
-        pool = ThreadPoolExecutor(self._workers, "rsseg-loading", _begin, (threads,))
+            return map(self._batch_alone, numbers)
+        settings = torch.get_num_threads(), self._blocks
+        pool = ThreadPoolExecutor(self._workers, "rsseg-loading", _begin, settings)
         wanted = (pool.submit(self._batch, batch) for batch in numbers)
         # the first are read now, not when the first batch is wanted
         coming = deque(islice(wanted, AHEAD * self._workers))
         return _in_turn(pool, coming, wanted)
+
+    def _batch_alone(self, numbers: list[int]) -> dict[str, Any]:
+        with gdal_cache(self._blocks):
+            return self._batch(numbers)
 
     def _batch(self, numbers: list[int]) -> dict[str, Any]:
         """Samples together; their numbers stay a list."""
@@ -143,8 +153,14 @@ def _in_turn(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(threads: int) -> None:
-    """Set up a worker for its whole life: the parallel parts of one operation are for others.
+@cache
+def _gdals_cache() -> int:
+    """Bytes that GDAL keeps of decoded blocks, as it was set before any loader divided it."""
+    return gdal_cache_size()
+
+
+def _begin(threads: int, blocks: int) -> None:
+    """Set up a worker for its whole life: GDAL's share of memory, and one thread for an operation.
 
     torch takes the number for that of all threads to come as well, such as the one that predicts in
     a validation; said once more by another thread, it is again as many for them.
@@ -154,3 +170,4 @@ def _begin(threads: int) -> None:
     again = Thread(target=torch.set_num_threads, args=(threads,))
     again.start()
     again.join()
+    hold_gdal_cache(blocks)

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.datasets.class_tables import distinct, read_classes, write_classes
+from rsseg.data.datasets.class_tables import FILE, distinct, read_classes, write_classes
 from rsseg.data.datasets.published import Prepared
 from rsseg.data.datasets.reading import counted, plain_grid
 from rsseg.data.tables import write_catalogue
+from rsseg.data.targets import begin_target
 from rsseg.errors import CatalogueError, LegendError, MissingExtra, OptionError, SceneError
 from rsseg.geo.class_raster import write_raster
 from rsseg.legend import NODATA, LandClass, Legend
@@ -89,14 +90,13 @@ def prepare_torchgeo(
         CatalogueError: If the folder is not this dataset, or pictures differ in bands or type.
         LegendError: If classes are not known, or a mask has a value that is none.
         SceneError: If a file is missing or damaged.
+        OutputError: If a file cannot be written.
     """
     kind = _kind(name)
     splits, left_out = _splits(kind, Path(source))
     legend, codes = _classes(kind, options)
     target = Path(target)
-    target.mkdir(parents=True, exist_ok=True)
-    catalogue_file = target / "catalogue.csv"
-    catalogue_file.unlink(missing_ok=True)
+    table = begin_target(target)
     dtype, rows = options.dtype, []
     done, total = 0, sum(len(dataset) for dataset in splits.values())
     for split, dataset in splits.items():
@@ -117,9 +117,9 @@ def prepare_torchgeo(
             rows.append(LabelledScene(files[0], files[1], split, ""))
             done += 1
             on_progress(done, total)
-    write_classes(target / "classes.csv", legend)
+    write_classes(target / FILE, legend)
     catalogue = Catalogue(tuple(rows))
-    write_catalogue(catalogue_file, catalogue)
+    write_catalogue(table, catalogue)
     notes = ["classes by their values in masks, as torchgeo lists them: " + _listed(codes, legend)]
     if not options.bands:
         notes.append("its bands have no names: a recipe takes them by number, or name them here")

@@ -226,7 +226,7 @@ def _pooled(features: Tensor, bins: int) -> Tensor:
     It exports with free height and width, and its gradient is deterministic on every device.
     """
     rows, columns = (_averaging(features.shape[axis], bins, features) for axis in (-2, -1))
-    return rows @ features @ columns.mT
+    return rows @ features @ columns.transpose(-2, -1)
 
 
 def _averaging(size: int, bins: int, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from rsseg.data import counting
 from rsseg.data.agreement import parse_legend
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.counting import catalogue_statistics
+from rsseg.data.datasets.class_tables import write_classes
 from rsseg.data.datasets.dubai import Dubai
 from rsseg.data.statistics import without
 from rsseg.data.tables import read_catalogue
@@ -199,7 +200,12 @@ def test_polygons_need_a_legend_and_are_counted_like_rasters(make_scene, tmp_pat
     catalogue = Catalogue((LabelledScene(image, file, "train", ""),))
     with pytest.raises(LegendError, match="polygons do not tell .*--classes"):
         catalogue_statistics(catalogue)
+    table = tmp_path / "catalogue.csv"
+    with pytest.raises(LegendError, match=r"which classes .*, expected .*classes\.csv; name them"):
+        catalogue_statistics(catalogue, table=table)
     found = catalogue_statistics(catalogue, legend=parse_legend(("grass", "rock")))
+    write_classes(tmp_path / "classes.csv", found.legend)
+    assert catalogue_statistics(catalogue, table=table) == found
     assert found.counts.tolist() == [0, 160]
     assert found.images_with.tolist() == [0, 1]
     assert found.unlabelled_share == pytest.approx(0.6)

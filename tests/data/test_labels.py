@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given
-from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from rsseg.data.colours import decode_colours
 from rsseg.data.labels import LabelRaster
 from rsseg.errors import LegendError, OptionError, SceneError
 from rsseg.legend import NODATA, LandClass, Legend
@@ -71,27 +68,6 @@ def test_a_picture_is_no_label(make_scene):
 def test_missing_files_are_refused(tmp_path):
     with pytest.raises(SceneError, match="there is no file"):
         LabelRaster(tmp_path / "nowhere.tif", LEGEND)
-
-
-colours = st.tuples(*[st.integers(0, 255)] * 3)
-
-
-@given(st.dictionaries(colours, st.integers(0, 255), min_size=1, max_size=6), st.randoms())
-def test_decoding_inverts_painting(codes, random):
-    listed = list(codes)
-    painted = [[random.choice(listed) for _ in range(5)] for _ in range(4)]
-    pixels = np.moveaxis(np.array(painted, np.uint8), -1, 0)
-    decoded = decode_colours(pixels, codes, "x.png")
-    assert decoded.dtype == np.uint8
-    assert decoded.tolist() == [[codes[colour] for colour in row] for row in painted]
-
-
-def test_unknown_colours_are_refused_by_place():
-    pixels = np.zeros((3, 4, 5), np.uint8)
-    pixels[:, 2, 3] = (1, 2, 3)
-    message = r"x\.png has 1 pixel .*got \(1, 2, 3\) at row 2, column 3"
-    with pytest.raises(LegendError, match=message):
-        decode_colours(pixels, {(0, 0, 0): 0}, "x.png")
 
 
 def test_coarse_labels_and_parts(make_scene):

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.samplers import GridWindows, RandomWindows
-from rsseg.errors import BandError, GridMismatch
+from rsseg.errors import BandError, GridMismatch, SceneError
 from rsseg.legend import NODATA, LandClass, Legend
 from rsseg.loading import Augmentation, Augmenter, WindowDataset, dataset
 
@@ -96,6 +96,41 @@ def test_workers_change_nothing(catalogue):
     shared = list(DataLoader(data, 3, num_workers=2))
     assert len(alone) == len(shared) == 4
     assert all(_equal(one, other) for one, other in zip(alone, shared, strict=True))
+
+
+@fork
+def test_forked_workers_read_what_their_parent_decoded_with_several_threads(make_scene):
+    """GDAL's threads stay behind in a fork: a worker that counts on them waits for ever."""
+    blocks = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "zstd"}
+    image = make_scene("image.tif", height=90, width=80, **blocks)
+    codes = np.random.default_rng(0).choice([9, 4, 200], (1, 90, 80)).astype(np.uint8)
+    label = make_scene("label.tif", pixels=codes, **blocks)
+    rows = Catalogue((LabelledScene(image, label, "train", ""),))
+    data = WindowDataset(rows, RandomWindows(40, 12), legend=LEGEND)
+    alone = list(DataLoader(data, 3))
+    shared = list(DataLoader(data, 3, num_workers=2, timeout=60))
+    assert all(_equal(one, other) for one, other in zip(alone, shared, strict=True))
+
+
+@pytest.mark.parametrize("compress", ["deflate", "zstd", "lzw"])
+def test_a_damaged_block_is_an_error_whoever_decodes_it(make_scene, compress):
+    blocks = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": compress}
+    image = make_scene("image.tif", bands=1, height=64, width=64, **blocks)
+    label = make_scene("label.tif", pixels=np.full((1, 64, 64), 9, np.uint8))
+    with rasterio.open(image) as file:
+        start, size = (
+            int(file.get_tag_item(f"BLOCK_{what}_2_1", "TIFF", bidx=1))
+            for what in ("OFFSET", "SIZE")
+        )
+    content = bytearray(image.read_bytes())
+    content[start : start + size] = b"\xff" * size
+    image.write_bytes(content)
+    rows = Catalogue((LabelledScene(image, label, "train", ""),))
+    data = WindowDataset(rows, GridWindows(32, 32), legend=LEGEND)
+    for number in (0, 2, 3):  # the second window has the block at row 16, column 32
+        assert data[number]["image"].shape == (1, 32, 32)
+    with pytest.raises(SceneError, match=r"image\.tif cannot be read at rows 0-31, columns 32-63"):
+        data[1]
 
 
 @fork

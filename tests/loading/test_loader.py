@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from rasterio.env import get_gdal_config
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.samplers import GridWindows, RandomWindows
@@ -248,6 +249,25 @@ def test_only_the_workers_lose_their_parallel_operations():
         assert (samples.parallel, torch.get_num_threads(), later) == ({1}, 3, [3])
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_share_what_one_would_keep_of_decoded_blocks(workers):
+    def kept(processes):
+        found = set()
+
+        class Asking(Slow):
+            def __getitem__(self, number):
+                found.add(get_gdal_config("GDAL_CACHEMAX"))
+                return super().__getitem__(number)
+
+        list(batches(Asking(8), 2, workers=workers, shard=(1, processes)))
+        (only,) = found
+        return only
+
+    alone = kept(1)
+    assert alone > 1 << 20
+    assert [kept(4), kept(4), kept(2), kept(1)] == [alone // 4, alone // 4, alone // 2, alone]
 
 
 def test_contrast_of_one_band_does_not_depend_on_torchs_threads():

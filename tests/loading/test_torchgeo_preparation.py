@@ -156,17 +156,17 @@ def test_loveda_with_the_classes_of_its_masks(loveda, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (("--classes", "a,b,c"), "holds [3-7], expected 0, 1, 2, 255; name its class in --classes"),
-        (("--classes", "a,b", "--unlabelled", 1), "the value 1 is a class and unlabelled"),
-        (("--bands", "nir"), "has 3 bands, expected the names of so many, not nir"),
-        (("--dtype", "int8"), "cannot be written in that type, expected uint8, uint16, float32"),
+        (("--classes", "a,b,c"), 1, "holds [3-7], expected 0, 1, 2, 255; name its class in --cl"),
+        (("--classes", "a,b", "--unlabelled", 1), 2, "the value 1 is a class and unlabelled"),
+        (("--bands", "nir"), 2, "has 3 bands, expected the names of so many, not nir"),
+        (("--dtype", "int8"), 2, "cannot be written in that type, expected uint8, uint16, float32"),
     ],
 )
-def test_wrong_options_are_one_line(loveda, tmp_path, arguments, message):
+def test_wrong_options_are_one_line(loveda, tmp_path, arguments, code, message):
     result = prepare("LoveDA", loveda[0], tmp_path / "target", *arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (code, "")
     assert len(result.stderr.splitlines()) == 1
     assert re.search(message, result.stderr)
     assert not (tmp_path / "target" / "catalogue.csv").exists()
@@ -183,17 +183,17 @@ def test_a_missing_mask_is_one_line(loveda, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "code", "message"),
     [
-        ("Nonsense", "torchgeo has no dataset of pictures 'Nonsense'"),
-        ("Vaihingn2D", "GID15; did you mean Vaihingen2D?"),
-        ("RasterDataset", "torchgeo has no dataset of pictures 'RasterDataset'"),
-        ("GID15", "is not torchgeo's GID15"),
-        ("EuroSAT", "is not torchgeo's EuroSAT"),
+        ("Nonsense", 2, "torchgeo has no dataset of pictures 'Nonsense'"),
+        ("Vaihingn2D", 2, "GID15; did you mean Vaihingen2D?"),
+        ("RasterDataset", 2, "torchgeo has no dataset of pictures 'RasterDataset'"),
+        ("GID15", 1, "is not torchgeo's GID15"),
+        ("EuroSAT", 1, "is not torchgeo's EuroSAT"),
     ],
 )
-def test_what_is_no_such_dataset_is_refused(tmp_path, name, message):
+def test_what_is_no_such_dataset_is_refused(tmp_path, name, code, message):
     result = prepare(name, tmp_path, tmp_path / "target")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (code, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -296,9 +296,9 @@ def test_operations_of_single_layers_by_hand():
     assert cost.operations == 4 * 64 * 27 + 4 * 64 + 2 * 4 * 64 + 4 * 64 + 4 * 16
 
 
-def test_the_readme_has_the_table():
+def test_the_documentation_has_the_table():
     table = runpy.run_path(str(ROOT / "benchmarks" / "model_table.py"))["table"]()
-    assert "\n".join(table) in (ROOT / "README.md").read_text("utf-8")
+    assert "\n".join(table) in (ROOT / "docs" / "networks.md").read_text("utf-8")
 
 
 def test_unknown_names_are_answered_with_near_ones():

@@ -1,5 +1,6 @@
 """What every network keeps to: one of each family quickly, the rest slowly."""
 
+from copy import deepcopy
 from typing import NamedTuple
 
 import pytest
@@ -60,16 +61,17 @@ def _id(case):
     params=[
         *(pytest.param(case, id=_id(case)) for case in FAMILIES),
         *(pytest.param(case, id=_id(case), marks=pytest.mark.slow) for case in OTHERS),
-    ]
+    ],
+    scope="module",
 )
 def case(request):
     """Every network; one of each family is quick."""
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network(case):
-    """A network of a case in evaluation mode, its activations of about unit size."""
+    """A network of a case in evaluation mode, its activations of about unit size; not to change."""
     return _calibrated(case.create())
 
 
@@ -107,7 +109,7 @@ def test_evaluation_is_deterministic_and_images_do_not_see_each_other(network):
 def test_memory_format_changes_nothing(network):
     batch = _images(65, 97)
     expected = network(batch)
-    moved = network.to(memory_format=torch.channels_last)
+    moved = deepcopy(network).to(memory_format=torch.channels_last)
     got = moved(batch.contiguous(memory_format=torch.channels_last))
     assert _near(got, expected, 1e-3)
 
@@ -170,8 +172,8 @@ def test_openvino_agrees_at_two_sizes(network, case, tmp_path):
 
 
 def test_a_training_step_lowers_the_loss(case):
-    network = case.create().train()
-    batch, labels = _images(batch=4), torch.randint(5, (4, 64, 64))
+    network = case.create().double().train()  # a small gradient counts too
+    batch, labels = _images(batch=4).double(), torch.randint(5, (4, 64, 64))
     optimiser = torch.optim.SGD(network.parameters(), 1e-4)
     for dropout in network.modules():
         if isinstance(dropout, (nn.Dropout, nn.Dropout2d)):

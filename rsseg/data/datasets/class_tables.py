@@ -8,10 +8,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsseg.errors import LegendError
+from rsseg.errors import LegendError, OutputError
 from rsseg.legend import Colour, LandClass, Legend
+from rsseg.replacing import replacing
 
 COLUMNS = ("code", "name", "colour")
+FILE = "classes.csv"
+"""Name of the table that stands beside a catalogue."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,21 @@ def read_classes(text: str) -> ClassTable:
 
 
 def write_classes(path: Path, legend: Legend) -> None:
-    """Write what `read_classes` reads."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((c.code, c.name, c.hex) for c in legend)
+    """Write what `read_classes` reads.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    try:
+        with (
+            replacing(path) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows((c.code, c.name, c.hex) for c in legend)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def named_legend(names: list[str]) -> Legend:

@@ -1,7 +1,8 @@
 """One's own folder: images with masks, or scenes with polygons, as a catalogue.
 
-Images that are GeoTIFFs with a place on the ground stay where they are, and so do polygons and
-class rasters of rsseg; all else is written anew as tiled GeoTIFFs. Nothing is resampled.
+Images that are GeoTIFFs stay where they are, and so do polygons and class rasters of rsseg; all
+else is written anew as tiled GeoTIFFs: of a PNG or JPEG each window would decode the whole picture.
+Nothing is resampled.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import rasterio.shutil
 from rasterio.enums import ColorInterp
 
 from rsseg.data.catalogue import Catalogue
-from rsseg.data.datasets.class_tables import write_classes
+from rsseg.data.datasets.class_tables import FILE, write_classes
 from rsseg.data.datasets.mask_labels import MaskLabels, parse_unlabelled
 from rsseg.data.datasets.matching import RASTERS, Found, Key, find, folder_splits, match, names
 from rsseg.data.datasets.polygon_labels import PolygonLabels
@@ -24,6 +25,7 @@ from rsseg.data.datasets.published import Prepared
 from rsseg.data.datasets.reading import open_strictly, read_all, read_rgb
 from rsseg.data.splits import assign_splits
 from rsseg.data.tables import write_catalogue
+from rsseg.data.targets import begin_target, make_folder
 from rsseg.errors import CatalogueError, OptionError, OutputError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.features import SUFFIXES
@@ -142,9 +144,7 @@ def prepare_folder(
     if not labels.images:
         raise CatalogueError(f"no image is labelled; {labels.left_out[0]}")
     called = names(labels.images, source)
-    table = target / "catalogue.csv"
-    target.mkdir(parents=True, exist_ok=True)
-    table.unlink(missing_ok=True)
+    table = begin_target(target)
     scenes = []
     for done, image in enumerate(labels.images):
         file = f"{called[image.key]}.tif"
@@ -153,7 +153,7 @@ def prepare_folder(
         scenes.append(labels.scene(image, taken, split, group, target / "labels" / file))
         on_progress(done + 1, len(labels.images))
     catalogue = Catalogue(tuple(scenes))
-    write_classes(target / "classes.csv", labels.legend)
+    write_classes(target / FILE, labels.legend)
     write_catalogue(table, catalogue)
     return Prepared(catalogue, tuple(labels.left_out), (*labels.notes, *note))
 
@@ -225,15 +225,16 @@ def _group(image: Found, expression: str | None, name: str) -> str:
 
 
 def _take(path: Path, target: Path) -> Path:
-    """An image where it is, if it is a GeoTIFF with a place; else its copy as a tiled one."""
+    """An image where it is, if it is a GeoTIFF; else, or if it has a palette, a tiled copy."""
     with open_strictly(path) as dataset:
-        if dataset.driver == "GTiff" and Grid.of(dataset).georeferenced:
+        paletted = dataset.count == 1 and dataset.colorinterp[0] == ColorInterp.palette
+        if dataset.driver == "GTiff" and not paletted:
             return path
-        target.parent.mkdir(exist_ok=True)
-        if dataset.count == 1 and dataset.colorinterp[0] == ColorInterp.palette:
+        make_folder(target.parent)
+        if paletted:
             write_raster(target, read_rgb(path), Grid.of(dataset), bands=("red", "green", "blue"))
             return target
-        layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+        layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "zstd"}
         try:
             with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), writing(target) as unfinished:
                 rasterio.shutil.copy(dataset, unfinished, driver="GTiff", **layout)

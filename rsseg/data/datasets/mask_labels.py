@@ -10,6 +10,7 @@ from rsseg.data.catalogue import LabelledScene
 from rsseg.data.datasets.class_tables import ClassTable, distinct, parse_colour, read_classes
 from rsseg.data.datasets.masks import Mask, decode, look_through
 from rsseg.data.datasets.matching import Found, match
+from rsseg.data.targets import make_folder
 from rsseg.errors import CatalogueError, LegendError, OptionError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
@@ -92,7 +93,7 @@ class MaskLabels:
         if same and not self._unlabelled:
             return LabelledScene(taken, mask.path, split, group)
         codes = decode(mask, self._table, self._unlabelled)
-        label.parent.mkdir(exist_ok=True)
+        make_folder(label.parent)
         write_raster(label, codes[None], grid, nodata=NODATA, legend=self.legend)
         return LabelledScene(taken, label, split, group)
 

@@ -13,8 +13,8 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from rsseg.data.colours import decode_colours
 from rsseg.data.datasets.class_tables import ClassTable
+from rsseg.data.datasets.decoding import ColourTable, first_place
 from rsseg.data.datasets.reading import open_strictly, read_valid, strips
 from rsseg.errors import LegendError
 from rsseg.geo.class_raster import LEGEND_TAG, is_class_raster, read_legend
@@ -74,7 +74,12 @@ def look_through(path: Path, colours: Collection[Colour] | None) -> Mask:
 def decode(
     mask: Mask, table: ClassTable, unlabelled: Collection[int | Colour]
 ) -> npt.NDArray[np.uint8]:
-    """Codes ``(h, w)`` of a mask that was checked, 255 where unlabelled or invalid."""
+    """Codes ``(h, w)`` of a mask that was checked, 255 where unlabelled or invalid.
+
+    Raises:
+        LegendError: If it has another colour by now.
+        SceneError: If it cannot be read.
+    """
     codes = np.empty((mask.grid.height, mask.grid.width), np.uint8)
     colours = {**table.colours, **{c: NODATA for c in unlabelled if isinstance(c, tuple)}}
     values = {**table.values, **{v: NODATA for v in unlabelled if isinstance(v, int)}}
@@ -82,10 +87,17 @@ def decode(
         palette = _palette(dataset) if mask.coloured else {}
         if palette:
             values = {value: colours[rgb] for value, rgb in palette.items() if rgb in colours}
+        by_colour = ColourTable(colours) if mask.coloured and not palette else None
         for window, pixels, valid in _strips(dataset, mask.path):
-            if mask.coloured and not palette:
-                pixels[:, ~valid] = np.reshape(next(iter(colours)), (3, 1))
-                part = decode_colours(pixels, colours, str(mask.path))
+            if by_colour is not None:
+                part, unknown = by_colour.decode(pixels)
+                unknown &= valid
+                if unknown.any():
+                    row, column = first_place(unknown)
+                    red, green, blue = pixels[:, row, column].tolist()
+                    place = int(window.row_off) + row, column
+                    count = int(np.count_nonzero(unknown))
+                    raise by_colour.refusal(mask.path, count, place, (red, green, blue))
             else:
                 part = _mapped(pixels[0], values)
             part[~valid] = NODATA

@@ -16,6 +16,7 @@ from rsseg.data.datasets.decoding import colour_codes
 from rsseg.data.datasets.layout import require_own_files
 from rsseg.data.datasets.reading import counted, open_strictly, plain_grid, read_all, read_rgb
 from rsseg.data.tables import write_catalogue
+from rsseg.data.targets import begin_target
 from rsseg.errors import CatalogueError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
@@ -164,6 +165,7 @@ class PublishedDataset(ABC):
                 pictures have one name.
             LegendError: If a label holds what the dataset does not define.
             SceneError: If a file is damaged.
+            OutputError: If a file cannot be written.
         """
         target = Path(target)
         pairs = self.pairs(Path(source))
@@ -173,9 +175,7 @@ class PublishedDataset(ABC):
             ((pair.image, _written(pair, target)) for pair in pairs),
             (path for pair in pairs for path in (pair.image, pair.label)),
         )
-        target.mkdir(parents=True, exist_ok=True)
-        table = target / "catalogue.csv"
-        table.unlink(missing_ok=True)
+        table = begin_target(target)
         self.notes = []
         scenes, left_out = [], self.unlabelled(Path(source))
         for done, pair in enumerate(pairs):

@@ -11,7 +11,7 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsseg.data.datasets.decoding import colour_codes, read_colours, read_numbers
+from rsseg.data.datasets.decoding import ColourTable, colour_codes, read_colours, read_numbers
 from rsseg.errors import CatalogueError, LegendError, SceneError
 from rsseg.legend import NODATA, Legend
 
@@ -56,6 +56,15 @@ def test_every_pixel_gets_the_code_of_its_colour(
         away = np.abs(np.moveaxis(pixels, 0, -1).astype(int) - colour).max(axis=-1)
         expected[away <= tolerance] = code
     assert np.array_equal(codes, expected)
+
+
+def test_any_codes_are_told_from_unknown_colours() -> None:
+    codes = {(i, 255 - i, i // 2): i for i in range(256)}
+    pixels = np.moveaxis(np.array([[*codes, (1, 2, 3)]], np.uint8), -1, 0)
+    decoded, unknown = ColourTable(codes).decode(pixels)
+    assert decoded.dtype == np.uint8
+    assert decoded.tolist() == [[*range(256), NODATA]]
+    assert np.argwhere(unknown).tolist() == [[0, 256]]
 
 
 def test_palettes_and_alpha_are_understood(write: Any, tmp_path: Path) -> None:

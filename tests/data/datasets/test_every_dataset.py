@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
+from rasterio.enums import ColorInterp
 
 from rsseg.data import read_catalogue
 from rsseg.data.datasets import DATASETS, published
@@ -63,6 +64,7 @@ def test_pictures_are_kept_and_grids_agree(name: str, miniature: Miniature, tmp_
             assert np.array_equal(image.read(), picture.read())
             assert (grid.transform, grid.crs) == (picture.transform, picture.crs)
             assert image.descriptions == dataset.band_names(original.image)
+            assert ColorInterp.alpha not in image.colorinterp
             assert image.profile["tiled"]
 
 
@@ -196,6 +198,19 @@ def test_one_clear_error_and_no_catalogue(
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
     if fault != "missing label":  # found before anything is written
         assert not (target / "catalogue.csv").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_target_that_cannot_be_a_folder_is_refused(
+    place: str, miniature: Miniature, tmp_path: Path
+) -> None:
+    miniature("dubai", tmp_path / "source")
+    (tmp_path / "file").write_text("mine")
+    arguments = ["prepare", "dubai", str(tmp_path / "source"), str(tmp_path / place)]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert f"the folder {tmp_path / place} cannot be made" in result.stderr
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHER_LAYOUT])

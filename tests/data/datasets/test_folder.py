@@ -275,9 +275,7 @@ def test_transparent_pixels_are_unlabelled(write: Write, tmp_path: Path) -> None
     assert _codes(scene.label) == [[0 if a else NODATA for a in row] for row in alpha[0].tolist()]
 
 
-def test_georeferenced_images_and_finished_labels_stay_where_they_are(
-    write: Write, tmp_path: Path
-) -> None:
+def test_geotiffs_and_finished_labels_stay_where_they_are(write: Write, tmp_path: Path) -> None:
     grid = Grid(*SHAPE, PLACE["transform"], rasterio.CRS.from_string(PLACE["crs"]))
     for number, name in enumerate("ab"):
         write(tmp_path / "images" / f"{name}.tif", _image(number, 4), **PLACE)
@@ -312,28 +310,56 @@ def test_masks_without_a_place_lie_on_their_image(
     assert scene.grid().transform == PLACE["transform"]
 
 
+@pytest.mark.parametrize("taken", ["images", "labels", "classes.csv", "catalogue.csv"])
+def test_what_stands_in_the_way_is_named(write: Write, tmp_path: Path, taken: str) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    _pairs(write, source, "a")
+    target.mkdir()
+    if taken.endswith(".csv"):
+        (target / taken).mkdir()
+    else:
+        (target / taken).write_text("mine")
+    with pytest.raises(OutputError, match=rf"{taken} cannot be"):
+        prepare_folder(source, target)
+    assert (target / taken).exists()
+    assert not (target / "catalogue.csv").is_file()
+
+
+def test_geotiffs_without_a_place_stay_too(write: Write, tmp_path: Path) -> None:
+    image = write(tmp_path / "images" / "deep.tif", _image(1, 5).astype("uint16"), nodata=7)
+    mask = _mask((0, 1, 2))
+    write(tmp_path / "masks" / "deep.png", mask)
+    scene = prepare_folder(tmp_path, tmp_path / "target").catalogue.scenes[0]
+    assert scene.image == image
+    assert _codes(scene.label) == mask[0].tolist()
+    scene.grid()
+
+
 def test_copies_keep_pixels_alpha_and_nodata(write: Write, tmp_path: Path) -> None:
     rgba, paletted = _image(0, 4), _mask((0, 1, 2))
     write(tmp_path / "images" / "rgba.png", rgba)
-    write(tmp_path / "images" / "deep.tif", _image(1, 5).astype("uint16"), nodata=7)
-    with rasterio.open(
-        tmp_path / "images" / "palette.png", "w", driver="PNG", **_profile(paletted)
-    ) as png:
-        png.write(paletted)
-        png.write_colormap(1, {0: (*RED, 255), 1: (*BLUE, 255), 2: (*WHITE, 255)})
-    for name in ("rgba", "deep", "palette"):
+    write(tmp_path / "images" / "deep.png", _image(1, 3).astype("uint16"), nodata=7)
+    for name, driver, place in (("palette.png", "PNG", {}), ("index.tif", "GTiff", PLACE)):
+        file, profile = tmp_path / "images" / name, _profile(paletted) | place
+        with rasterio.open(file, "w", driver=driver, **profile) as target:
+            target.write(paletted)
+            target.write_colormap(1, {0: (*RED, 255), 1: (*BLUE, 255), 2: (*WHITE, 255)})
+    for name in ("rgba", "deep", "palette", "index"):
         write(tmp_path / "masks" / f"{name}.png", _mask((0, 1)))
     catalogue = prepare_folder(tmp_path, tmp_path / "target").catalogue
     written = {scene.image.stem: scene.image for scene in catalogue}
+    assert {file.parent for file in written.values()} == {tmp_path / "target" / "images"}
     with rasterio.open(written["rgba"]) as image:
         assert np.array_equal(image.read(), rgba)
         assert np.array_equal(image.dataset_mask(), rgba[3])
     with rasterio.open(written["deep"]) as image:
-        assert np.array_equal(image.read(), _image(1, 5))
+        assert np.array_equal(image.read(), _image(1, 3))
         assert (image.nodata, image.dtypes[0]) == (7, "uint16")
-    with rasterio.open(written["palette"]) as image:
-        colours = np.array([RED, BLUE, WHITE], np.uint8)[paletted[0]]
-        assert np.array_equal(np.moveaxis(image.read(), 0, -1), colours)
+    for name in ("palette", "index"):
+        with rasterio.open(written[name]) as image:
+            colours = np.array([RED, BLUE, WHITE], np.uint8)[paletted[0]]
+            assert np.array_equal(np.moveaxis(image.read(), 0, -1), colours)
+            assert Grid.of(image).georeferenced == (name == "index")
 
 
 def _label_of(scene: Any, legend: Legend) -> np.ndarray:
@@ -733,7 +759,7 @@ def test_the_command(write: Write, tmp_path: Path) -> None:
     assert sum(data["scenes"].values()) == 3
     assert data["notes"] == ["no classes were listed: they are class 0, class 1"]
     result = CliRunner().invoke(main, [*arguments, "--val-share", "2"])
-    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
     for plain in ("vaihingen", "alpine"):
         result = CliRunner().invoke(main, ["prepare", plain, "a", "b", "--masks", "m/*"])
         assert result.exit_code == 2
