@@ -1,6 +1,8 @@
 """A scene that is 40 % nodata beside a full one, and what confidence and probabilities cost.
 
-Noise of 4096 x 4096 pixels, predicted with the embedded model: full; with a straight collar (the
+``python benchmarks/collar.py [--side 4096] [--runs 3] [--only full,straight collar]``
+
+Noise, predicted with the embedded model: full; with a straight collar (the
 right 40 % are nodata); and with the collar of a picture that was turned by 21 degrees when it was
 orthorectified, at whose border windows are partly valid. Then the full one again with a confidence
 raster, and with one of probabilities. Runs take turns; each figure is the fastest of its runs, and
@@ -9,6 +11,7 @@ ratios are of the whole time, start-up included.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -19,15 +22,16 @@ from rasterio.transform import from_origin
 
 from rsseg.prediction import PredictOptions, PredictResult, predict
 
-SIDE = 4096
 TURN = np.radians(20.9)
 """A square turned so fills 60 % of its bounding box."""
-RUNS = 3
 
 
 def main() -> None:
     """Print one row per scene, and one per output."""
-    masks = {"full": np.ones((SIDE, SIDE), np.bool_), "straight": straight(), "turned": turned()}
+    wanted = _arguments()
+    side = wanted.side
+    masks = {"full": np.ones((side, side), np.bool_)}
+    masks |= {"straight": straight(side), "turned": turned(side)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind, valid in masks.items():
@@ -40,32 +44,37 @@ def main() -> None:
             "full, --probabilities": ("full", {"probabilities": folder / "p.tif"}),
         }
         best: dict[str, PredictResult] = {}
-        for _ in range(RUNS):
-            for kind, (scene, more) in choices.items():
+        for _ in range(wanted.runs):
+            for kind in wanted.only or choices:
+                scene, more = choices[kind]
                 options = PredictOptions(overwrite=True, **more)
                 result = predict(folder / f"{scene}.tif", folder / "map.tif", options=options)
                 if kind not in best or result.seconds < best[kind].seconds:
                     best[kind] = result
-    print(f"{'scene':<24} {'nodata':>6} {'s':>6} {'pipeline':>8} {'finish':>6} {'full / it':>9}")
+    print(
+        f"{'scene':<24} {'nodata':>6} {'s':>6} {'start':>6} {'pipeline':>8} {'forward %':>9} "
+        f"{'finish':>6} {'full / it':>9}"
+    )
     for kind, result in best.items():
         print(
-            f"{kind:<24} {result.nodata_pixels / SIDE**2:>6.1%} {result.seconds:>6.1f} "
-            f"{result.pipeline_seconds:>8.1f} {result.finish_seconds:>6.1f} "
-            f"{best['full'].seconds / result.seconds:>9.2f}"
+            f"{kind:<24} {result.nodata_pixels / side**2:>6.1%} {result.seconds:>6.1f} "
+            f"{result.startup_seconds:>6.1f} {result.pipeline_seconds:>8.1f} "
+            f"{100 * result.forward_seconds / result.pipeline_seconds:>9.1f} "
+            f"{result.finish_seconds:>6.1f} {best['full'].seconds / result.seconds:>9.2f}"
         )
 
 
-def straight() -> npt.NDArray[np.bool_]:
+def straight(side: int) -> npt.NDArray[np.bool_]:
     """Validity without the right 40 %."""
-    valid = np.ones((SIDE, SIDE), np.bool_)
-    valid[:, round(0.6 * SIDE) :] = False
+    valid = np.ones((side, side), np.bool_)
+    valid[:, round(0.6 * side) :] = False
     return valid
 
 
-def turned() -> npt.NDArray[np.bool_]:
+def turned(side: int) -> npt.NDArray[np.bool_]:
     """Validity of a turned square."""
-    y, x = (axis - (SIDE - 1) / 2 for axis in np.ogrid[:SIDE, :SIDE])
-    half = SIDE / 2 / (np.cos(TURN) + np.sin(TURN))
+    y, x = (axis - (side - 1) / 2 for axis in np.ogrid[:side, :side])
+    half = side / 2 / (np.cos(TURN) + np.sin(TURN))
     along = np.abs(x * np.cos(TURN) + y * np.sin(TURN))
     across = np.abs(y * np.cos(TURN) - x * np.sin(TURN))
     return np.asarray((along <= half) & (across <= half))
@@ -73,14 +82,15 @@ def turned() -> npt.NDArray[np.bool_]:
 
 def make_scene(path: Path, valid: npt.NDArray[np.bool_]) -> None:
     """Smooth noise, 3 bands of 8 bits, 0 where it is nodata."""
-    coarse = np.random.default_rng(0).integers(1, 256, (3, SIDE // 16, SIDE // 16), np.uint8)
+    side = len(valid)
+    coarse = np.random.default_rng(0).integers(1, 256, (3, side // 16, side // 16), np.uint8)
     pixels = coarse.repeat(16, axis=1).repeat(16, axis=2)
     pixels[:, ~valid] = 0
     profile = {
         "driver": "GTiff",
         "count": 3,
-        "width": SIDE,
-        "height": SIDE,
+        "width": side,
+        "height": side,
         "dtype": "uint8",
         "nodata": 0,
         "tiled": True,
@@ -92,6 +102,14 @@ def make_scene(path: Path, valid: npt.NDArray[np.bool_]) -> None:
     }
     with rasterio.open(path, "w", **profile) as target:
         target.write(pixels)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=4096, help="of the scenes, a multiple of 16")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", type=lambda text: text.split(","), help="rows, full among them")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ timm's layout. ``--reduced`` holds out pairs of tiles, and trains for fewer step
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from run_tables import SPLITS, Budget, Result, complete, how, results, table, total
+from run_tables import SPLITS, Budget, Result, complete, how, parser_of, results, table, total
 
 from rsseg.bundle import read_bundle
 from rsseg.data.catalogue import Catalogue
@@ -61,13 +60,8 @@ CLASSES = ("building", "land", "road", "vegetation", "water")
 
 def main() -> None:
     """Print the table of the header, or train what is missing and write that of the settings."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("runs", type=Path, nargs="?", help="folder of the run folders")
+    parser = parser_of(__doc__, OUT, alone=True)
     parser.add_argument("--data", type=Path, help="prepared Dubai imagery")
-    parser.add_argument("--weights", type=Path, help="ImageNet weights of the encoder")
-    parser.add_argument("--reduced", action="store_true", help="fewer and shorter runs: for a CPU")
-    parser.add_argument("--table", action="store_true", help="train nothing")
-    parser.add_argument("--out", type=Path, default=OUT, help="Markdown file to write")
     options = parser.parse_args()
     if options.runs is None:
         print("\n".join(header()))

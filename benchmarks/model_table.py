@@ -1,4 +1,4 @@
-"""The README's table of networks: the papers' figures beside ours, in Markdown.
+"""The table of networks in docs/networks.md: the papers' figures beside ours, in Markdown.
 
 Parameters are those of training, with an auxiliary head where the last column says so; operations
 are those of prediction, which leaves auxiliary heads out.

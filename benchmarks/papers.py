@@ -13,7 +13,6 @@ there. Broken off, the same command goes on from the last checkpoint. All rows h
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from papers_tables import BASE, ROWS, write
-from run_tables import SPLITS, Budget, complete
+from run_tables import SPLITS, Budget, complete, parser_of
 
 from rsseg.data.catalogue import Catalogue
 from rsseg.data.datasets.class_tables import write_classes
@@ -56,13 +55,8 @@ LOSSES: Mapping[str, dict[str, Any]] = {
 
 def main() -> None:
     """Train what is missing, then write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("runs", type=Path, help="folder of the run folders")
+    parser = parser_of(__doc__, OUT)
     parser.add_argument("--gid", type=Path, help="folder GID-MTL5 as published")
-    parser.add_argument("--weights", type=Path, help="ImageNet weights of the encoder")
-    parser.add_argument("--reduced", action="store_true", help="fewer steps, one seed: for a CPU")
-    parser.add_argument("--table", action="store_true", help="train nothing")
-    parser.add_argument("--out", type=Path, default=OUT, help="Markdown file to write")
     options = parser.parse_args()
     budget, folder = (REDUCED, "reduced") if options.reduced else (FULL, "full")
     data, folder = options.runs / "gid", options.runs / folder

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -228,6 +229,7 @@ def run(
     command = [str(python), str(RUNNER), program, network, *places]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
     environment["RSSEG_CACHE"] = str(folder / "cache")
+    shutil.rmtree(out.with_suffix(""), ignore_errors=True)  # Raster Vision's, of the run before
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     result = json.loads(done.stdout.strip().splitlines()[-1])
     return Run(result.pop("seconds"), result.pop("peak_mb"), result)

@@ -6,6 +6,7 @@ files, the scores of its model on scenes that neither trained nor chose it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
@@ -60,6 +61,24 @@ class Budget:
 
 Result = dict[str, Any]
 """What ``test.json`` holds: ``scores``, ``boundary``, ``by_group`` and how the run was made."""
+
+
+def parser_of(about: str, out: Path, *, alone: bool = False) -> argparse.ArgumentParser:
+    """What the script of a table takes: folder of the runs, start, budget, what to write.
+
+    Args:
+        about: Its docstring, the first line of which is for help.
+        out: Markdown file to write if none is named.
+        alone: Whether it may be called without a folder.
+    """
+    parser = argparse.ArgumentParser(description=about.split("\n", maxsplit=1)[0])
+    needed = {"nargs": "?"} if alone else {}
+    parser.add_argument("runs", type=Path, help="folder of the run folders", **needed)
+    parser.add_argument("--weights", type=Path, help="ImageNet weights of the encoder")
+    parser.add_argument("--reduced", action="store_true", help="fewer and shorter runs: for a CPU")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--out", type=Path, default=out, help="Markdown file to write")
+    return parser
 
 
 def complete(recipe: Recipe, out: Path, name: str) -> None:

@@ -62,8 +62,10 @@ def note(sentences: tuple[str, ...], *, quiet: bool) -> None:
 
 
 def shares(pixels: dict[str, int]) -> str:
-    """Classes and their shares of the classified pixels, the largest first."""
-    total = sum(pixels.values()) or 1
+    """Classes and their shares of the classified pixels, the largest first; or that it has none."""
+    total = sum(pixels.values())
+    if not total:
+        return "no pixel has a class"
     ranked = sorted(pixels.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in ranked)
 

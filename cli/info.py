@@ -9,9 +9,17 @@ from . import helpers
 
 @click.command("info")
 @click.argument("file")
+@click.option("--markdown", is_flag=True, help="Print the card of a model, to publish with it.")
 @helpers.output_options
-def command(file: str, quiet: bool, as_json: bool) -> None:
+def command(file: str, markdown: bool, quiet: bool, as_json: bool) -> None:
     """Tell what FILE holds: a model, a class raster or a scene."""
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude each other")
+    if markdown:
+        from rsseg.model_card import model_card
+
+        click.echo(model_card(file), nl=False)
+        return
     from rsseg.describe import describe
 
     data = describe(file)

@@ -7,10 +7,12 @@ import traceback
 import click
 
 from rsseg import __version__
-from rsseg.errors import RssegError
+from rsseg.errors import OptionError, RssegError
 
 from . import (
+    assemble,
     evaluate,
+    export,
     helpers,
     info,
     models,
@@ -18,15 +20,23 @@ from . import (
     prepare,
     qgis,
     recipes,
+    report,
     split,
     stats,
     train,
     vectorise,
+    view,
 )
 
 
+class _Misuse(click.ClickException):
+    """A value on the command line that cannot be used, in one line."""
+
+    exit_code = 2
+
+
 class _Commands(click.Group):
-    """A group that prints what a user can mend as one line and exits with 1."""
+    """A group that prints what a user can mend as one line and exits with 1, of usage with 2."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -35,9 +45,8 @@ class _Commands(click.Group):
             if ctx.meta.get(helpers.VERBOSE):
                 traceback.print_exc()
             reason = str(error) if isinstance(error, RssegError) else "interrupted"
-            raise click.ClickException(
-                "; ".join([reason, *getattr(error, "__notes__", [])])
-            ) from None
+            kind = _Misuse if isinstance(error, OptionError) else click.ClickException
+            raise kind("; ".join([reason, *getattr(error, "__notes__", [])])) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,11 +56,15 @@ def main() -> None:
 
 
 main.add_command(predict.command)
+main.add_command(assemble.command)
 main.add_command(vectorise.command)
 main.add_command(vectorise.command, "vectorize")
 main.add_command(qgis.command)
+main.add_command(view.command)
 main.add_command(evaluate.command)
+main.add_command(report.command)
 main.add_command(info.command)
+main.add_command(export.command)
 main.add_command(train.command)
 main.add_command(prepare.command)
 main.add_command(split.command)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from rsseg.bundle import read_bundle
+from rsseg.bundle import is_graph, read_bundle
 from rsseg.errors import SceneError
 from rsseg.geo.class_raster import count_codes, is_class_raster, read_legend
 from rsseg.geo.grid import Grid
@@ -23,18 +24,19 @@ def describe(path: str | Path) -> dict[str, Any]:
     Neither torch nor weights are loaded.
 
     Raises:
-        BundleError: If a ``.safetensors`` file is not a model of rsseg.
+        BundleError: If a ``.safetensors`` or ``.onnx`` file is not a model of rsseg.
         SceneError: If anything else is not a raster, or a class raster is damaged.
         LegendError: If the classes of a class raster contradict each other.
     """
-    if Path(path).suffix == ".safetensors":
+    if Path(path).suffix == ".safetensors" or is_graph(path):
         return _model(path)
-    with open_raster(path) as dataset:
-        common = {"file": str(path), **_grid(Grid.of(dataset))}
-        if is_class_raster(dataset):
-            return {"kind": "class raster", **common, **_classes(dataset)}
-    with Scene(path) as scene:
-        bands = {"bands": list(scene.band_names), "type": str(scene.dtype)}
+    with rasterio.Env():  # else GDAL's own messages go to the terminal
+        with open_raster(path) as dataset:
+            common = {"file": str(path), **_grid(Grid.of(dataset))}
+            if is_class_raster(dataset):
+                return {"kind": "class raster", **common, **_classes(dataset)}
+        with Scene(path) as scene:
+            bands = {"bands": list(scene.band_names), "type": str(scene.dtype)}
     return {"kind": "scene", **common, **bands}
 
 
@@ -69,7 +71,7 @@ def _grid(grid: Grid) -> dict[str, Any]:
 
 def _classes(dataset: DatasetReader) -> dict[str, Any]:
     try:
-        counts = count_codes(Path(dataset.name))
+        counts = count_codes(dataset.name)
     except RasterioError as error:
         raise SceneError(
             f"{dataset.name} cannot be read",

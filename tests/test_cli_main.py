@@ -11,10 +11,21 @@ import pytest
 from click.testing import CliRunner
 
 from rsseg import __version__
-from rsseg.errors import SceneError
+from rsseg.errors import OptionError, SceneError
 from rsseg_cli.main import main
 
-HEAVY = ["torch", "rasterio", "numpy", "openvino", "lightning", "pydantic", "yaml", "rich"]
+HEAVY = [
+    "torch",
+    "rasterio",
+    "numpy",
+    "openvino",
+    "distributed",
+    "dask",
+    "lightning",
+    "pydantic",
+    "yaml",
+    "rich",
+]
 CALLS = [["--help"], ["--version"], *([name, "--help"] for name in sorted(main.commands))]
 
 
@@ -98,6 +109,18 @@ def test_an_error_is_one_line_and_verbose_shows_where(monkeypatch: pytest.Monkey
     assert result.exit_code == 1
     assert result.stderr.startswith("Traceback")
     assert result.stderr.endswith("Error: it broke in two; mend it\n")
+
+
+def test_a_value_that_cannot_be_used_is_one_line_and_exits_with_2(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: str) -> None:
+        raise OptionError("too large", expected="1", got=2)
+
+    monkeypatch.setattr("rsseg.describe.describe", refuse)
+    result = CliRunner().invoke(main, ["info", "a.tif"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: too large, expected 1, got 2\n"
 
 
 def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

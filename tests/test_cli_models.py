@@ -93,7 +93,7 @@ def test_a_card_without_torch_says_what_adds_the_rest(monkeypatch):
 
 def test_an_unknown_network_is_one_line():
     code, text = _run("show", "segnet")
-    assert code == 1
+    assert code == 2
     assert text.count("\n") == 1
     assert "no network 'segnet'" in text
 

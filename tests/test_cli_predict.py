@@ -23,8 +23,8 @@ from rsseg_cli.main import main
 
 KEYS = {
     *("out", "width", "height", "classes", "nodata_pixels", "windows", "seconds"),
-    *("startup_seconds", "pipeline_seconds", "forward_seconds", "finish_seconds"),
-    *("mpx_per_s", "peak_rss_mb", "engine", "device", "precision"),
+    *("startup_seconds", "pipeline_seconds", "forward_seconds", "waiting_seconds"),
+    *("finish_seconds", "mpx_per_s", "peak_rss_mb", "engine", "device", "precision"),
 }
 """What ``--json`` promises in the README."""
 
@@ -52,9 +52,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def refused(result: Result, *words: str) -> bool:
-    """Whether it failed with one line on stderr that holds these words."""
-    assert (result.exit_code, result.stdout) == (1, ""), result.output
+def refused(result: Result, *words: str, code: int = 1) -> bool:
+    """Whether it failed with this code and one line on stderr that holds these words."""
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.stderr.startswith("Error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -262,7 +262,9 @@ def test_bad_choices(
     make_scene: Any, run: Predict, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     scene = make_scene()
-    assert refused(run(scene, *arguments), words)
+    missing = ("model file", "band", "no file", "folder")  # what was looked for and not found
+    code = 1 if any(word in words for word in missing) else 2
+    assert refused(run(scene, *arguments), words, code=code)
     assert names(tmp_path) == ["scene.tif"]
 
 
@@ -289,7 +291,7 @@ def test_polygons_that_cannot_be_are_refused_before_the_map(
 def test_the_scene_is_kept(make_scene: Any, run: Predict) -> None:
     scene = make_scene()
     before = scene.read_bytes()
-    assert refused(run(scene, "--out", scene, "--overwrite"), "would replace its own input")
+    assert refused(run(scene, "--out", scene, "--overwrite"), "would replace its own input", code=2)
     assert scene.read_bytes() == before
 
 
@@ -305,6 +307,10 @@ def test_the_scene_is_kept(make_scene: Any, run: Predict) -> None:
         ("scene.tif", "--out", "map.tif", "--precision", "int4"),
         ("scene.tif", "--out", "map.tif", "--tile-size", "large"),
         ("scene.tif", "other.tif", "--out", "map.tif"),
+        ("scene.tif", "--out", "map.tif", "--vrt"),
+        ("scene.tif", "--out", "map.tif", "--asset", "visual"),
+        ("scene.tif", "--out", "map.tif", "--scratch", "here"),
+        ("scene.tif", "--out", "s3://maps/map.tif", "--shard", "1/2"),
     ],
 )
 def test_wrong_usage_exits_with_2(

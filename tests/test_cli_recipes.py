@@ -118,7 +118,7 @@ def test_a_file_that_is_there_is_kept_unless_asked(tmp_path: Path) -> None:
         (("list", "alpin"), "there is no recipe alpin"),
         (("copy", "alpin"), "there is no recipe alpin"),
         (("show", "alpine:unet-iuo"), "no variant 'unet-iuo', expected unet-iou"),
-        (("copy", "alpine", "no/such/folder.yaml"), "cannot be written"),
+        (("copy", "alpine", "no/such/folder.yaml"), "there is no folder no/such; make it first"),
         (("show", "ODD"), "is not a recipe"),
         (("list", "ODD"), "is not a recipe"),
     ],
@@ -132,6 +132,15 @@ def test_what_is_not_there_is_refused_in_one_line(
     assert (result.exit_code, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1, result.exception
     assert words in result.stderr
+
+
+def test_a_recipe_is_not_replaced_by_a_copy_of_its_variant(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    assert recipes("copy", "alpine", path).exit_code == 0
+    result = recipes("copy", f"{path}:unet-iou", path, "--overwrite")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "would replace its own input" in result.stderr
+    assert path.read_bytes() == shipped()["alpine"].read_bytes()
 
 
 def test_sections_that_are_none_do_not_break_the_list(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_wrong_options_leave_nothing(
     table: Path, tmp_path: Path, arguments: tuple[object, ...], message: str
 ) -> None:
     result = split(table, "--out", tmp_path / "split.csv", *arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "split.csv").exists()

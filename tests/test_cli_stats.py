@@ -157,7 +157,6 @@ def test_bands_and_classes_are_chosen(table: Path) -> None:
         (("--split", "trains"), "no scene is in the split 'trains', expected train, val"),
         (("--dominant-classes", "ice"), "no class 'ice'"),
         (("--drop-black", "--out", "x/y.csv"), "there is no folder x"),
-        (("--drop-black", "--out", "y.txt"), "ending in .csv or .gpkg"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -183,3 +182,9 @@ def test_the_catalogue_itself_is_not_replaced(table: Path) -> None:
 def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     result = stats(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_name_of_no_format_is_wrong_usage_too(table: Path) -> None:
+    result = stats(table, "--drop-black", "--out", "y.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "ending in .csv or .gpkg" in result.stderr

@@ -21,11 +21,12 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("rsseg.errors",)),
     (0, ("rsseg.caching", "rsseg.cards", "rsseg.class_weights", "rsseg.lazy")),
     (0, ("rsseg.legend", "rsseg.locking", "rsseg.normalise", "rsseg.replacing")),
+    (0, ("rsseg.onnx_header",)),
     (0, ("rsseg.writable",)),
     (0, ("rsseg.catalog", "rsseg.metrics", "rsseg.affinity")),
     (1, ("rsseg.geo", "rsseg.bundle")),
     (1, ("rsseg.data",)),
-    (1, ("rsseg.vectorise", "rsseg.evaluate", "rsseg.describe")),
+    (1, ("rsseg.vectorise", "rsseg.evaluate", "rsseg.describe", "rsseg.model_card")),
     (2, ("rsseg.models", "rsseg.losses", "rsseg.loading")),
     (3, ("rsseg.export",)),
     (3, ("rsseg.prediction", "rsseg.report", "rsseg.view")),
@@ -43,12 +44,13 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("rsseg",),
     "scipy": ("rsseg.metrics", "rsseg.affinity", "rsseg.evaluate"),
     "numba": ("rsseg.affinity", "rsseg.vectorise"),
-    "rasterio": (*GROUND, "rsseg.loading.torchgeo_adapter"),
-    "affine": GROUND,
-    "shapely": (*GROUND, "rsseg.loading.torchgeo_adapter"),
+    "rasterio": (*GROUND, "rsseg.loading.torchgeo_adapter", "rsseg.report", "rsseg.view"),
+    "affine": (*GROUND, "rsseg.view"),
+    "shapely": (*GROUND, "rsseg.loading.torchgeo_adapter", "rsseg.report", "rsseg.view"),
     "geopandas": (*GROUND, "rsseg.loading.torchgeo_adapter"),
-    "pyogrio": GROUND,
-    "pyarrow": ("rsseg.vectorise.formats", "rsseg.vectorise.geoparquet"),
+    "pyogrio": (*GROUND, "rsseg.view"),
+    "pystac": ("rsseg.geo.stac",),
+    "pyarrow": ("rsseg.geo.footprints", "rsseg.vectorise.formats", "rsseg.vectorise.geoparquet"),
     "pyproj": GROUND,
     "matplotlib": ("rsseg.evaluate", "rsseg.training"),
     "torch": (
@@ -62,14 +64,23 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "pandas": ("rsseg.loading.torchgeo_adapter",),
     "timm": ("rsseg.models",),
     "safetensors": ("rsseg.models",),
-    "openvino": ("rsseg.prediction.openvino_engine", "rsseg.prediction.openvino_core"),
+    "openvino": (
+        "rsseg.prediction.openvino_engine",
+        "rsseg.prediction.openvino_core",
+        "rsseg.export.openvino_ir",
+    ),
     "nncf": ("rsseg.prediction.quantising",),
+    "distributed": ("rsseg.prediction.cluster",),
     "onnx": ("rsseg.export",),
     "lightning": ("rsseg.training",),
     "pydantic": ("rsseg.training",),
     "yaml": ("rsseg.training",),
+    "rio_tiler": ("rsseg.view",),
+    "starlette": ("rsseg.view",),
+    "uvicorn": ("rsseg.view",),
     "click": CLI,
     "rich": CLI,
+    "jinja2": ("rsseg.report",),
 }
 """Where each library may be imported: in these modules and all below them."""
 
@@ -261,6 +272,13 @@ def test_loading_prediction_loads_no_engine() -> None:
             heavy = reached(name, FOUND, when=("load",)) & {"torch", "openvino", "rsseg.models"}
             assert not heavy, f"{name} reaches {heavy}"
     assert "openvino" in reached("rsseg.prediction.openvino_engine", FOUND, when=("load",))
+
+
+def test_dask_is_loaded_by_the_cluster_package_alone() -> None:
+    for name in SOURCES:
+        if not name.startswith("rsseg.prediction.cluster."):
+            assert "distributed" not in reached(name, FOUND, when=("load",)), name
+    assert "distributed" in reached("rsseg.prediction.cluster.tool", FOUND, when=("load",))
 
 
 def test_commands_load_nothing_but_click() -> None:
