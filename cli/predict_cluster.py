@@ -77,7 +77,7 @@ def run_share(
         f"{result.seconds:.1f} s"
     )
     if result.elsewhere:
-        text += f", {result.elsewhere} are left to other processes that have them"
+        text += f", {result.elsewhere} by other processes meanwhile"
     text += (
         f"; {result.missing} shards of the map are still missing"
         if result.missing

@@ -229,6 +229,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         header = None
     if not isinstance(header, dict):
         raise BundleError(
-            f"{path} is not a model file", expected="a .safetensors file written by rsseg"
+            f"{path} is not a model file",
+            expected="a .safetensors file written by rsseg, or an .onnx by rsseg export",
         )
     return header, length

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsseg.bundle import Bundle, read_bundle
+from rsseg.bundle import GRAPH_SCALE, Bundle, read_bundle
 from rsseg.catalog import CARDS, PAPERS
 
 UNKNOWN = "unknown"
@@ -77,9 +77,19 @@ def _input(bundle: Bundle) -> list[str]:
         "",
         "Raw values are divided by the first number, less the mean, divided by the standard "
         "deviation.",
+        *_inside(bundle),
         "",
         f"- Ground sample distance: {gsd}",
         f"- Windows: {bundle.window} x {bundle.window} pixels",
+    ]
+
+
+def _inside(bundle: Bundle) -> list[str]:
+    if bundle.output == "logits":
+        return []
+    return [
+        "The graph of this file does that itself: it takes raw values divided by "
+        f"{GRAPH_SCALE:g} and gives probabilities.",
     ]
 
 
@@ -137,6 +147,7 @@ def _limits(bundle: Bundle) -> Iterator[str]:
     if known:
         worst = min(known, key=lambda name: known[name])
         yield f"Worst class: {worst}, IoU {known[worst]:.3f} in validation."
+        yield "Weights chosen by their validation scores do a little better there than elsewhere."
     unseen = [name for name in bundle.legend.names if known and name not in known]
     if unseen:
         yield f"Not in the validation scenes, so without a score: {', '.join(unseen)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -26,6 +27,10 @@ settings.register_profile(
     "rsseg", derandomize=True, database=None, deadline=None, max_examples=60, print_blob=False
 )
 settings.load_profile("rsseg")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # as in what a script starts in the background; processes of the tests would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 """Half a metre, north up, inside UTM zone 33."""

@@ -58,7 +58,11 @@ def _started(*arguments: object) -> Iterator[Server]:
             assert told["address"] == f"http://127.0.0.1:{told['port']}/"
             yield server, told["port"]
         finally:
-            server.kill()
+            server.terminate()  # softly, so that its temporary folder goes
+            try:
+                server.wait(timeout=20)
+            finally:
+                server.kill()
 
 
 def _ask(port: int, raw: bytes) -> bytes:

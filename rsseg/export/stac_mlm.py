@@ -84,7 +84,9 @@ def _properties(model: Path, bundle: Bundle) -> dict[str, Any]:
     written = datetime.fromtimestamp(model.stat().st_mtime, UTC)
     provenance = bundle.provenance
     trained_on = {
-        key: provenance[key] for key in ("attribution", "split", "seed") if provenance.get(key)
+        key: provenance[key]
+        for key in ("attribution", "split", "seed")
+        if provenance.get(key) not in (None, "", {})
     }
     told: dict[str, Any] = {
         "title": provenance.get("title"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rsseg.errors import OutputError
 from rsseg.geo.objects import is_object, require_store
 from rsseg.prediction.records import Record, read_record, sizes
 from rsseg.prediction.staging import MAP, Place, Stage
@@ -46,6 +47,11 @@ def deliver(
     if record is not None and record.of_plan(journal) and record.sizes == sizes(near):
         result = record.result
     else:
+        for place in places.values():
+            if not overwrite and not is_object(place) and Path(place).exists():
+                raise OutputError(
+                    f"{place} is already there", remedy="add --overwrite to replace it"
+                )
         result = make(near, overwrite=overwrite or stored)
         if stored:
             Record(dict(journal), sizes(near), result).write(near[MAP])

@@ -9,6 +9,7 @@ from rsseg import __version__
 from rsseg.prediction.identity import fingerprint
 
 if TYPE_CHECKING:
+    from rsseg.prediction.engine import Placement
     from rsseg.prediction.plan import Plan
 
 
@@ -33,7 +34,7 @@ def journal_of(work: Plan) -> dict[str, Any]:
         "shards": len(work.shards),
         "engine": work.placement.engine,
         "device": work.placement.device.split(":")[0],
-        "precision": work.placement.precision,
+        "precision": _precision(work.placement),
         "compiled": work.placement.compiled,
         "tta": work.options.tta,
         "layers": [len(work.layers), work.options.confidence_kind, work.layers.least],
@@ -44,3 +45,13 @@ def journal_of(work: Plan) -> dict[str, Any]:
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Names of the entries in which two journals differ."""
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def _precision(placement: Placement) -> str:
+    """What is computed in: bf16, and what int8 leaves, is fp32 on a CPU without bf16."""
+    if placement.engine == "openvino" and placement.precision in ("bf16", "int8"):
+        from rsseg.prediction.openvino_engine import has_bf16
+
+        if not has_bf16():
+            return f"{placement.precision} without bf16"
+    return placement.precision

@@ -43,9 +43,10 @@ def onnx_graph(model: Path, identity: str | None = None) -> Path:
     """
     if is_graph(model):
         return model
-    if model.resolve() == EMBEDDED_MODEL.resolve():
+    identity = identity or file_hash(model)
+    if identity == file_hash(EMBEDDED_MODEL):  # wherever it lies
         return EMBEDDED_MODEL.with_suffix(".onnx")
-    name = f"{identity or file_hash(model)}-{__version__}.onnx"
+    name = f"{identity}-{__version__}.onnx"
     if (cache_folder() / "onnx" / name).is_file():
         return cache_folder() / "onnx" / name
     for package in ("torch", "onnxscript"):

@@ -6,6 +6,7 @@ same plan goes on where it stopped, and several processes may fill the same fold
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -183,6 +184,8 @@ class Parts:
 
     def remove(self) -> None:
         """Delete the folder."""
+        with contextlib.suppress(OSError):
+            self._clear()  # while it is held: who comes now begins anew, in what is left of it
         self.leave()
         shutil.rmtree(self.folder, ignore_errors=True)
 

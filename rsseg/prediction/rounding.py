@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from rsseg.replacing import replacing
 
 MEASURED_ON = 4
 """Images of noise that the shift of a graph is measured on, where nothing better is known."""
+_GREY, _SPREAD = 0.45, 0.2
+"""Mean and deviation of scenes, of their full range."""
 _STEEPNESS = 1.5
 _COLOURED = 0.35
 _DIGITS = 4
@@ -46,16 +49,16 @@ def shift_of(graph: Path, bundle: Bundle, window: int) -> npt.NDArray[np.float32
     Raises:
         BundleError: If the graph cannot be used.
     """
-    beside = shift_beside(graph)
-    if beside.is_file():
-        return _read(beside)
-    name = f"{file_hash(graph)}-{window}-{__version__}.json"
-    found = cache_folder() / "bf16" / name
-    if found.is_file():
-        return _read(found)
+    classes = len(bundle.legend)
+    name = f"{file_hash(graph)}-{window}-{__version__}-{version('openvino')}.json"
+    for known in (shift_beside(graph), cache_folder() / "bf16" / name):
+        if (found := _read(known, classes)) is not None:
+            return found
     images = noise(len(bundle.bands), window, MEASURED_ON)
+    as_shares = np.array(bundle.normalisation.std) == 1  # of the full range, not standardised
     if bundle.output != "logits":
-        images = np.clip(0.5 + 0.2 * images, 0, 1)
+        as_shares[:] = True
+    images[:, as_shares] = np.clip(_GREY + _SPREAD * images[:, as_shares], 0, 1)
     # as the graph takes them, so that the shift is the same however a scene is stretched
     plain = Normalisation.uniform(len(bundle.bands), scale=1, mean=0, std=1)
     shift = measure_shift(graph, replace(bundle, normalisation=plain), images)
@@ -69,7 +72,8 @@ def measure_shift(
 ) -> npt.NDArray[np.float32]:
     """The mean by which the logits ``(K,)`` of a graph are greater in fp32 than in bf16.
 
-    Logits are known but for what is added to all classes, so their mean is 0.
+    Logits are known but for what is added to all classes, so their mean is 0. Where the shift of
+    the other windows brings a window no nearer to fp32, all are 0.
 
     Args:
         graph: ONNX file.
@@ -89,9 +93,13 @@ def measure_shift(
             np.log(np.maximum(engine(one[None])[0], _LEAST)).mean(axis=(1, 2), dtype=np.float64)
             for one in raw
         ]
-        logs.append(np.mean(means, axis=0))
-    shift = logs[0] - logs[1]
-    return np.asarray(np.round(shift - shift.mean(), _DIGITS), np.float32)
+        logs.append(np.stack(means))
+    shifts = logs[0] - logs[1]
+    shifts -= shifts.mean(axis=1, keepdims=True)
+    shift = shifts.mean(axis=0)
+    if not _helps(shifts):
+        shift = np.zeros_like(shift)
+    return np.asarray(np.round(shift, _DIGITS), np.float32)
 
 
 def write_shift(shift: npt.NDArray[np.float32], path: Path) -> None:
@@ -121,5 +129,21 @@ def noise(bands: int, side: int, count: int) -> npt.NDArray[np.float32]:
     return np.asarray(np.sqrt(1 - _COLOURED**2) * common + _COLOURED * own, np.float32)
 
 
-def _read(path: Path) -> npt.NDArray[np.float32]:
-    return np.array(json.loads(path.read_text(encoding="utf-8")), np.float32)
+def _helps(shifts: npt.NDArray[np.float64]) -> bool:
+    """Whether the mean of the others' shifts ``(N - 1, K)`` is nearer to each than none is."""
+    if not np.isfinite(shifts).all():  # images that overflow the network tell nothing of it
+        return False
+    count = len(shifts)
+    if count == 1:
+        return True
+    others = (shifts.sum(axis=0) - shifts) / (count - 1)
+    return bool(((shifts - others) ** 2).sum() < (shifts**2).sum())
+
+
+def _read(path: Path, classes: int) -> npt.NDArray[np.float32] | None:
+    """The shift in a file; None if there is none for so many classes."""
+    try:
+        shift = np.array(json.loads(path.read_text(encoding="utf-8")), np.float32)
+    except (OSError, TypeError, ValueError):
+        return None
+    return shift if shift.shape == (classes,) and np.isfinite(shift).all() else None

@@ -22,6 +22,9 @@ from rsseg.prediction.parts import Parts
 from rsseg.prediction.predict import load_engine, plan
 from rsseg.prediction.workers import Workers
 
+_LOOK = 2.0
+"""Seconds between two looks at the shards of other processes."""
+
 
 @dataclass(frozen=True)
 class ShareResult:
@@ -32,7 +35,7 @@ class ShareResult:
         share: Which share of how many.
         shards: Shards of that share.
         computed: Those that this process has computed; the others were there before.
-        elsewhere: Those that other processes are at work on.
+        elsewhere: Those that other processes were at work on, and have finished meanwhile.
         missing: Shards of the whole map that are not there yet.
         windows: Windows that were computed.
         seconds: Wall time of all.
@@ -77,7 +80,8 @@ def predict_share(
 
     Shards lie in ``OUT.tif.parts``, which all processes see; `assemble_parts` makes the map of
     them. The first process fixes the plan, others must come to the same. A process takes no shard
-    that another one is at work on, whatever the shares; it takes over those of dead ones.
+    that another one is at work on, whatever the shares; it waits for these, and takes over those of
+    dead ones, so that a share that has ended is whole.
 
     Args:
         scene: A raster of any size.
@@ -111,14 +115,21 @@ def predict_share(
         try:
             dealt = deal(work.shards, share.of, work.block[1])
             own, done = dealt[share.number - 1], _Counting(on_progress)
-            forward, notes = 0.0, work.notes
+            forward, notes, computed = 0.0, work.notes, 0
+            todo = [shard for shard in own if not parts.has(shard)]
             with Claims(parts.folder) as claims, gdal_cache(work.gdal_cache):
                 note_shares(parts.folder, dealt)
-                mine = _claimed(parts, claims, own)
-                if mine:
-                    some = replace(work, shards=tuple(mine))
-                    timing = pipeline.run(some, engine, scoring, parts, done)
-                    forward, notes = timing.forward, (*work.notes, *timing.notes)
+                while not all(map(parts.has, own)):
+                    mine = _claimed(parts, claims, own)
+                    if mine:
+                        some = replace(work, shards=tuple(mine))
+                        timing = pipeline.run(some, engine, scoring, parts, done)
+                        forward, notes = forward + timing.forward, (*notes, *timing.notes)
+                        computed += len(mine)
+                    else:
+                        time.sleep(_LOOK)  # others finish theirs, or die and leave them
+            # while the folder is held: once it is left, another process may assemble and remove it
+            missing = len(parts.missing(manifest))
         except BaseException as error:
             if parts.keep_if_useful():
                 error.add_note(
@@ -127,13 +138,12 @@ def predict_share(
             raise
         finally:
             parts.leave()
-        missing = len(parts.missing(manifest))
     return ShareResult(
         out=str(out),
         share=f"{share.number}/{share.of}",
         shards=len(own),
-        computed=len(mine),
-        elsewhere=sum(not parts.has(shard) for shard in own),
+        computed=computed,
+        elsewhere=len(todo) - computed,
         missing=missing,
         windows=done.count,
         seconds=time.perf_counter() - began,

@@ -136,12 +136,12 @@ def line_chart(series: Sequence[Series], y_label: str, most: float | None = None
     ]
     drawn = [each for each in drawn if each.values]
     highest = max((value for each in drawn for _, value in each.values), default=1.0)
-    last = max((step for each in drawn for step, _ in each.values), default=1)
+    last = max([1, *(step for each in drawn for step, _ in each.values)])
     frame, top = _frame(640, 300, most if most is not None else highest, percent=False)
     steps = _ticks(last)
 
     def place(step: float, value: float) -> tuple[float, float]:
-        x = frame.left + (frame.right - frame.left) * step / max(last, 1)
+        x = frame.left + (frame.right - frame.left) * step / last
         y = frame.bottom - (frame.bottom - frame.top) * min(value, top) / top
         return round(x, 1), round(y, 1)
 

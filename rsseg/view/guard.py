@@ -51,7 +51,10 @@ class Guard:
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
-        self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+        names = "127.0.0.1", "localhost"
+        self._hosts = tuple(f"{name}:{port}" for name in names)
+        if port == 80:  # browsers do not name it
+            self._hosts += names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the other application do so."""

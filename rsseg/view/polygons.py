@@ -87,9 +87,11 @@ class Polygons:
             SceneError: If the file is damaged or no longer there.
         """
         lines: list[list[Any]] = []
+        room = MOST
         for layer in self._layers:
-            shapes, classes = self._read(layer, self._area(layer, bounds), MOST - len(lines) + 1)
-            if len(shapes) + len(lines) > MOST:
+            shapes, classes = self._read(layer, self._area(layer, bounds), room + 1)
+            room -= len(shapes)
+            if room < 0:
                 return {"crowded": True, "lines": []}
             lines += self._lines(layer, shapes, classes, bounds)
         return {"crowded": False, "lines": lines}

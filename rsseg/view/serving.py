@@ -63,6 +63,7 @@ def serve(waiting: socket.socket, make_app: Callable[[ThreadPoolExecutor], ASGIA
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # what odd requests are is not the user's concern
             access_log=False,
             proxy_headers=False,
             server_header=False,

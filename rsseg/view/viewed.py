@@ -202,7 +202,7 @@ class ViewedMap:
                 raise SceneError(
                     f"{public_name(path)} is no raster of confidence",
                     expected="1 band",
-                    got=dataset.count,
+                    got=f"{dataset.count} bands",
                 )
             self._require_here(dataset, path)
             smaller = self._smaller(dataset, path, "average")

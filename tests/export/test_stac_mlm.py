@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
 from rsseg import models
@@ -21,6 +21,7 @@ from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 SCHEMAS = Path(__file__).parent / "schemas"
 CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json"
 FOR_1_4 = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
+PROPERTIES = "mlm-v1.5.2-properties"
 STANDS_FOR = {"classification-v2.0.0": "classification-v1.1.0"}
 
 
@@ -28,7 +29,9 @@ STANDS_FOR = {"classification-v2.0.0": "classification-v1.1.0"}
 def registry():
     """The schemas by address; nothing is fetched."""
     pairs = []
-    for file in SCHEMAS.glob("*.json"):
+    for file in SCHEMAS.glob("*-v*.json"):
+        if file.stem == PROPERTIES:
+            continue
         name, version = STANDS_FOR.get(file.stem, file.stem).split("-")
         address = f"https://stac-extensions.github.io/{name}/{version}/schema.json"
         schema = json.loads(file.read_text()) | {"$id": address}
@@ -55,11 +58,17 @@ def complaints(registry):
                 f"{address}: {list(error.path)} {error.message}"
                 for error in Draft7Validator(schema, registry=registry).iter_errors(older)
             ]
+        known = json.loads((SCHEMAS / f"{PROPERTIES}.json").read_text(encoding="utf-8"))
+        known["$defs"]["MLMClassification"] = {}  # as its README says
+        found += [
+            f"{PROPERTIES}: {list(error.path)} {error.message}"
+            for error in Draft202012Validator(known).iter_errors(item["properties"])
+        ]
         # beyond them: MLM 1.5, and classification 1.1
         for given in item["properties"].get("mlm:input", []):
             found += [] if "bands" in given["input"]["dim_order"] else ["bands are no dimension"]
         for result in item["properties"]["mlm:output"]:
-            described = [known.get("description") for known in result["classification:classes"]]
+            described = [each.get("description") for each in result["classification:classes"]]
             found += [] if all(described) else ["a class is not described"]
         return found
 

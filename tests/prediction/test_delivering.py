@@ -192,6 +192,24 @@ def test_one_delivery(bucket: Any, tmp_path: Path) -> None:
     assert len(made) == 1
 
 
+def test_a_delivery_replaces_no_file_of_the_disk(bucket: Any, tmp_path: Path) -> None:
+    own = tmp_path / "a.gpkg"
+    own.write_bytes(b"precious")
+    made: list[bool] = []
+
+    def make(near: dict[str, Path], *, overwrite: bool) -> dict[str, Any]:
+        made.append(overwrite)
+        return {}
+
+    places = {"map": f"{MAPS}/a.tif", "polygons": own}
+    with pytest.raises(OutputError, match=r"a\.gpkg is already there; add --overwrite"):
+        deliver(places, make, {"model": "x"}, scratch=tmp_path / "scratch")
+    assert not made
+    assert bucket.files() == {}
+    deliver(places, make, {"model": "x"}, scratch=tmp_path / "scratch", overwrite=True)
+    assert made == [True]
+
+
 def test_a_delivery_that_failed_goes_on(bucket: Any, tmp_path: Path) -> None:
     made: list[bool] = []
 

@@ -254,6 +254,12 @@ def test_bf16_hardly_changes_the_scores(embedded: Path) -> None:
     assert (low.argmax(axis=1) == high.argmax(axis=1)).mean() > 0.95
 
 
+def test_a_copy_of_the_embedded_model_has_its_graph(embedded: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(embedded.read_bytes())
+    assert onnx_graph(copy) == onnx_graph(embedded)
+
+
 def test_the_embedded_model_is_small(embedded: Path) -> None:
     graph = onnx_graph(embedded)
     assert graph.parent == embedded.parent

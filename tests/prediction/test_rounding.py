@@ -65,6 +65,46 @@ def test_the_shift_is_taken_back(graph: Path, make_bundle: Callable[..., Bundle]
     np.testing.assert_allclose(corrected, exact, atol=2e-4)
 
 
+def test_a_network_that_images_overflow_is_not_shifted(
+    graph: Path, make_bundle: Callable[..., Bundle]
+) -> None:
+    windows = np.full((1, 3, SIDE, SIDE), np.nan, np.float32)
+    assert measure_shift(graph, make_bundle(), windows).tolist() == [0, 0, 0, 0]
+
+
+def test_a_shift_that_helps_no_other_window_is_none(
+    graph: Path, make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each window is shifted its own way, so the shift of one tells nothing of the next."""
+    given: dict[str, Any] = {}
+
+    class Engine:
+        def __init__(self, *settings: Any) -> None:
+            self.precision = settings[-1]
+
+        def __call__(self, window: np.ndarray) -> np.ndarray:
+            return np.exp(next(given[self.precision]))[None, :, None, None] * np.ones((1, 4, 2, 2))
+
+    monkeypatch.setattr("rsseg.prediction.openvino_engine.OpenVINOEngine", Engine)
+    windows = np.zeros((6, 3, SIDE, SIDE), np.float32)
+    shifts = np.eye(4)[[0, 1, 2, 3, 0, 1]]
+    given = {"fp32": iter(shifts), "bf16": iter(0 * shifts)}
+    assert measure_shift(graph, make_bundle(), windows).tolist() == [0, 0, 0, 0]
+    shifts = np.eye(4)[[0, 0, 0, 0, 0, 1]]
+    given = {"fp32": iter(shifts), "bf16": iter(0 * shifts)}
+    assert measure_shift(graph, make_bundle(), windows)[0] > 0.5
+
+
+def test_damaged_files_are_measured_anew(
+    graph: Path, make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = np.zeros(4, np.float32)
+    monkeypatch.setattr(rounding, "measure_shift", lambda *given: own)
+    for text in ("", "[1, 2]", "[1, 2, 3, null]", "{}"):
+        shift_beside(graph).write_text(text)
+        assert shift_of(graph, make_bundle(), SIDE).tolist() == own.tolist(), text
+
+
 def test_a_shift_is_added_to_logits(graph: Path, make_bundle: Callable[..., Bundle]) -> None:
     bundle, shift = make_bundle(), np.array([0.5, -0.25, 0, 1], np.float32)
     windows = np.random.default_rng(1).integers(0, 256, (1, 3, SIDE, SIDE)).astype(np.uint8)

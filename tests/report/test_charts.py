@@ -41,5 +41,10 @@ def test_curves_lie_within_their_frame():
     )
 
 
+def test_a_curve_may_begin_and_end_at_no_step():
+    (curve,) = line_chart([Series("a", [(0, 0.5)])], "loss").curves
+    assert len(curve.places) == 1
+
+
 def test_nothing_to_draw_is_an_empty_chart():
     assert line_chart([], "loss").curves == ()

@@ -14,9 +14,11 @@ HERE = {"host": f"127.0.0.1:{PORT}"}
 Headers = list[tuple[str, str]]
 
 
-def ask(headers: Headers, method: str = "GET") -> tuple[int, dict[str, str], str]:
+def ask(
+    headers: Headers, method: str = "GET", app: Guard | None = None
+) -> tuple[int, dict[str, str], str]:
     """Status, headers and text of an answer."""
-    app = Guard(PlainTextResponse("let through"), PORT)
+    app = app or Guard(PlainTextResponse("let through"), PORT)
     said: list[dict] = []
 
     async def receive() -> dict:
@@ -65,6 +67,13 @@ def test_this_machines_browser_is_answered(headers: dict[str, str]) -> None:
 )
 def test_other_names_of_this_machine_are_refused(host: str) -> None:
     assert ask([("host", host)])[0] == 421
+
+
+def test_browsers_leave_out_port_80() -> None:
+    app = Guard(PlainTextResponse("let through"), 80)
+    assert ask([("host", "127.0.0.1"), ("origin", "http://127.0.0.1")], app=app)[0] == 200
+    assert ask([("host", "localhost:80")], app=app)[0] == 200
+    assert ask([("host", "127.0.0.1:8080")], app=app)[0] == 421
 
 
 def test_a_host_that_is_missing_or_given_twice_is_refused() -> None:

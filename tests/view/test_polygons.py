@@ -112,6 +112,23 @@ def test_too_many_polygons_are_not_drawn(
     assert polygons.tile(_whole(plane)) == {"crowded": True, "lines": []}
 
 
+def test_polygons_of_all_layers_are_counted_not_their_rings(
+    plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "layers.gpkg"
+    outer = shapely.box(400_000, 4_999_980, 400_020, 5_000_000)
+    holes = [shapely.box(x, 4_999_990, x + 1, 4_999_992) for x in range(400_002, 400_016, 2)]
+    pierced = outer.difference(shapely.union_all(holes))
+    for layer, shape in (("pierced", pierced), ("plain", outer)):
+        frame = geopandas.GeoDataFrame({"class": ["land"]}, geometry=[shape], crs="EPSG:32633")
+        frame.to_file(path, layer=layer)
+    polygons = Polygons(path, plane, LAND_COVER, tmp_path)
+    monkeypatch.setattr(module, "MOST", 2)
+    assert len(polygons.tile(_whole(plane))["lines"]) == 1 + len(holes) + 1
+    monkeypatch.setattr(module, "MOST", 1)
+    assert polygons.tile(_whole(plane))["crowded"]
+
+
 def test_a_point_has_the_fields_of_its_polygon(plane: Plane, tmp_path: Path) -> None:
     fields = {
         "class": ["land", "water"],

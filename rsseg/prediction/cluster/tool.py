@@ -202,7 +202,12 @@ def _ask_each(client: Client, job: Job, workers: Sequence[str], watch: Watch) ->
         watch.look()
         for worker, future in list(futures.items()):
             if future.done():
-                answers.append(_good(result_of(futures.pop(worker))))
+                try:
+                    answer = result_of(future)
+                except TimeoutError:  # its worker hangs: it goes on, or is taken out
+                    continue
+                del futures[worker]
+                answers.append(_good(answer))
             elif worker not in watch.workers:
                 del futures[worker]
         time.sleep(_MOMENT)

@@ -112,6 +112,7 @@ class Predictor:
         """What this worker makes of a job."""
         require_writable(job.out, overwrite=True)
         with self._one:
+            self._plans.clear()  # a run begins, and files may have changed since the last one
             work, engine = self.plan(job)
         return Report(
             worker=worker,

@@ -42,7 +42,7 @@ export function told(found, { classes, crs, mercator, confidence, scene }) {
   }
   if (found.lon !== null) pairs.push(["Lon, lat", `${found.lon.toFixed(7)}, ${found.lat.toFixed(7)}`]);
   if (scene) {
-    const text = found.scene.map(([name, value]) => `${name} ${value === null ? "none" : tidy(value)}`);
+    const text = (found.scene ?? []).map(([name, value]) => `${name} ${value === null ? "none" : tidy(value)}`);
     pairs.push(["Scene", text.join(", ") || "none"]);
   }
   const nodes = [rows(pairs)];
