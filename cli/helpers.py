@@ -61,6 +61,11 @@ def note(sentences: tuple[str, ...], *, quiet: bool) -> None:
         click.echo(f"note: {sentence}", err=True)
 
 
+def names(text: str | None) -> list[str] | None:
+    """What stands between commas; None if nothing is given."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
 def shares(pixels: dict[str, int]) -> str:
     """Classes and their shares of the classified pixels, the largest first; or that it has none."""
     total = sum(pixels.values())

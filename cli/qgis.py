@@ -44,7 +44,7 @@ def command(
         scene=scene,
         polygons=polygons,
         confidence=confidence,
-        bands=None if bands is None else [band.strip() for band in bands.split(",")],
+        bands=helpers.names(bands),
         overwrite=overwrite,
     )
     helpers.note(result.notes, quiet=quiet)

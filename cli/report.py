@@ -68,7 +68,7 @@ def command(
             truth=truth,
             confidence=confidence,
             title=title,
-            bands=None if bands is None else [band.strip() for band in bands.split(",")],
+            bands=helpers.names(bands),
             options=None if options == TruthOptions() else options,
             overwrite=overwrite,
             on_progress=on_progress,

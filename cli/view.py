@@ -56,7 +56,7 @@ def command(
         scene=scene,
         polygons=polygons,
         confidence=confidence,
-        bands=None if bands is None else [band.strip() for band in bands.split(",")],
+        bands=helpers.names(bands),
         port=port or 0,
         on_start=begin,
         on_wait=lambda sentence: helpers.note((sentence,), quiet=quiet),

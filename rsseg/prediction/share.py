@@ -114,18 +114,19 @@ def predict_share(
         parts.join(work.journal | {"forward": engine.batch}, manifest)
         try:
             dealt = deal(work.shards, share.of, work.block[1])
-            own, done = dealt[share.number - 1], _Counting(on_progress)
-            forward, notes, computed = 0.0, work.notes, 0
-            todo = [shard for shard in own if not parts.has(shard)]
+            own = dealt[share.number - 1]
+            forward, notes, computed, windows = 0.0, work.notes, 0, 0
+            todo = sum(not parts.has(shard) for shard in own)
             with Claims(parts.folder) as claims, gdal_cache(work.gdal_cache):
                 note_shares(parts.folder, dealt)
                 while not all(map(parts.has, own)):
                     mine = _claimed(parts, claims, own)
                     if mine:
+                        done = _Counting(on_progress)  # each run of the pipeline counts anew
                         some = replace(work, shards=tuple(mine))
                         timing = pipeline.run(some, engine, scoring, parts, done)
                         forward, notes = forward + timing.forward, (*notes, *timing.notes)
-                        computed += len(mine)
+                        computed, windows = computed + len(mine), windows + done.count
                     else:
                         time.sleep(_LOOK)  # others finish theirs, or die and leave them
             # while the folder is held: once it is left, another process may assemble and remove it
@@ -143,9 +144,9 @@ def predict_share(
         share=f"{share.number}/{share.of}",
         shards=len(own),
         computed=computed,
-        elsewhere=len(todo) - computed,
+        elsewhere=todo - computed,
         missing=missing,
-        windows=done.count,
+        windows=windows,
         seconds=time.perf_counter() - began,
         forward_seconds=forward,
         peak_rss_mb=peak_memory() / 1e6,
