@@ -11,6 +11,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rsseg.errors import SceneError
+from rsseg.geo.confidence import confidence_scaling
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.remote import public_name
@@ -40,16 +41,8 @@ class ConfidenceRaster:
         self.name = public_name(path)
         self._dataset = open_raster(path)
         try:
-            if self._dataset.count != 1:
-                raise SceneError(
-                    f"{self.name} is no raster of confidence",
-                    expected="1 band",
-                    got=f"{self._dataset.count} bands",
-                )
+            self._scale, self._offset = confidence_scaling(self._dataset, self.name)
             grid.require_same(Grid.of(self._dataset), map_name, self.name)
-            scale, self._offset = self._dataset.scales[0], self._dataset.offsets[0]
-            plain = self._dataset.dtypes[0] == "uint8" and scale == 1
-            self._scale = 1 / ONE if plain else scale
             self._width = grid.width
             self._direct = self._dataset.dtypes[0] == "uint8" and (
                 abs(self._scale * ONE - 1) < _SLACK and not self._offset

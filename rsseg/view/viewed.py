@@ -16,6 +16,7 @@ from rasterio.io import DatasetReader
 from rsseg.errors import GridMismatch, OptionError, OutputError, SceneError
 from rsseg.geo.bands import band_names
 from rsseg.geo.class_raster import is_class_raster, read_legend
+from rsseg.geo.confidence import confidence_scaling
 from rsseg.geo.display import Limits, display_bands, display_limits
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
@@ -198,15 +199,9 @@ class ViewedMap:
 
     def _confidence(self, path: str, opened: ExitStack) -> PictureTiles:
         with open_raster(path) as dataset:
-            if dataset.count != 1:
-                raise SceneError(
-                    f"{public_name(path)} is no raster of confidence",
-                    expected="1 band",
-                    got=f"{dataset.count} bands",
-                )
+            scale, offset = confidence_scaling(dataset, public_name(path))
             self._require_here(dataset, path)
             smaller = self._smaller(dataset, path, "average")
-            scale, offset = _scaling(dataset)
         raster = Raster(path, self.plane, (1,), smaller, scale=scale, offset=offset)
         opened.callback(raster.close)
         ends: Limits = (-offset / scale, (1 - offset) / scale)
@@ -266,10 +261,3 @@ def _temporary_folder() -> Iterator[Path]:
         raise OutputError(f"no temporary folder can be made: {error.strerror}") from error
     with folder as name:
         yield Path(name)
-
-
-def _scaling(dataset: DatasetReader) -> tuple[float, float]:
-    """What makes 0-1 of a raster of confidence: bytes of no scale are shares of 254."""
-    scale, offset = dataset.scales[0], dataset.offsets[0]
-    plain = dataset.dtypes[0] == "uint8" and scale == 1
-    return (1 / 254 if plain else scale), offset
