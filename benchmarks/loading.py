@@ -47,6 +47,7 @@ def main() -> None:
     """Print one row per layout and number of workers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="crops of each contender")
+    parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only this; repeatable")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -56,9 +57,9 @@ def main() -> None:
     print(f"{options.count} crops of {SIZE} x {SIZE} pixels, image (3 bands) and label, crops/s")
     heading = f"{'layout':<16}{'workers':>8}" + "".join(f"{name:>10}" for name in CONTENDERS)
     print(f"{heading}{'ours/bare':>12}{'ours/torchgeo':>15}")
-    for layout, creation in LAYOUTS.items():
+    for layout in options.layout or LAYOUTS:
         with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), creation)
+            _write(Path(folder), LAYOUTS[layout])
             for workers in (0, 2):
                 rates = {
                     name: _measured(name, folder, workers, options.count) for name in CONTENDERS

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rsseg.errors import OptionError
+
 VERBOSE = "rsseg.verbose"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +31,15 @@ def output_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def drawn_bands(command: Command) -> Command:
+    """``--bands`` of a scene that is drawn below a map; the command gets ``bands``, see `names`."""
+    return click.option(
+        "--bands",
+        help="The scene's bands drawn as red, green and blue: 3,2,1 or nir,red,green; or one in "
+        "grey. If not given, those of these names, else the first three.",
+    )(command)
 
 
 @contextmanager
@@ -62,8 +73,17 @@ def note(sentences: tuple[str, ...], *, quiet: bool) -> None:
 
 
 def names(text: str | None) -> list[str] | None:
-    """What stands between commas; None if nothing is given."""
-    return None if text is None else [name.strip() for name in text.split(",")]
+    """What stands between commas; None if the option was not given.
+
+    Raises:
+        OptionError: If a name is empty: places in a list may count.
+    """
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",")]
+    if "" in found:
+        raise OptionError("a list has an empty name", expected="a,b,c", got=f"'{text}'")
+    return found
 
 
 def shares(pixels: dict[str, int]) -> str:

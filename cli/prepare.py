@@ -141,7 +141,7 @@ def folder(source: str, target: str, *, quiet: bool, as_json: bool, **options: A
 @click.option(
     "--unlabelled", multiple=True, type=int, help="Value of masks that means no class; repeatable."
 )
-@click.option("--bands", default="", help="Names of the bands, such as nir,red,green.")
+@click.option("--bands", help="Names of the bands, such as nir,red,green.")
 @click.option("--dtype", help="Type of the pixels: uint8, uint16 or float32.  [default: what fits]")
 @helpers.output_options
 def torchgeo(
@@ -150,7 +150,7 @@ def torchgeo(
     target: str,
     classes: str | None,
     unlabelled: tuple[int, ...],
-    bands: str,
+    bands: str | None,
     dtype: str | None,
     **output: bool,
 ) -> None:
@@ -162,8 +162,7 @@ def torchgeo(
     """
     from rsseg.loading.torchgeo_preparation import TorchgeoOptions, prepare_torchgeo
 
-    named = tuple(band.strip() for band in bands.split(",") if band.strip())
-    options = TorchgeoOptions(classes, unlabelled, named, dtype)
+    options = TorchgeoOptions(classes, unlabelled, tuple(helpers.names(bands) or ()), dtype)
 
     def prepare(source: str, target: str, **progress: Any) -> Prepared:
         return prepare_torchgeo(name, source, target, options, **progress)

@@ -81,10 +81,20 @@ def command(
 
 
 def _shares(text: str) -> dict[str, float]:
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return {name.strip(): float(value) for name, value in pairs}
-    except ValueError as error:
-        raise OptionError(
-            "--shares cannot be read", expected="train=0.8,val=0.2", got=f"'{text}'"
-        ) from error
+    found: dict[str, float] = {}
+    for part in helpers.names(text) or ():
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        try:
+            value = float(share)
+        except ValueError as error:
+            raise _unreadable(text) from error
+        if not name:
+            raise _unreadable(text)
+        if name in found:
+            raise OptionError(f"--shares has the split '{name}' twice", got=f"'{text}'")
+        found[name] = value
+    return found
+
+
+def _unreadable(shares: str) -> OptionError:
+    return OptionError("--shares cannot be read", expected="train=0.8,val=0.2", got=f"'{shares}'")

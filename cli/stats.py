@@ -20,12 +20,9 @@ _SHOWN = 10
 @click.command("stats")
 @click.argument("catalogue")
 @click.option("--split", help="Only the scenes of this split, such as train; all if not given.")
-@click.option(
-    "--bands", default="", help="Bands by number or name, such as nir,red; all if not given."
-)
+@click.option("--bands", help="Bands by number or name, such as nir,red; all if not given.")
 @click.option(
     "--classes",
-    default="",
     help="The classes: NAME,... or CODE:NAME,... or a table such as the classes.csv of rsseg"
     " prepare; if not given, what the label rasters tell, or for polygons classes.csv beside"
     " CATALOGUE.",
@@ -51,7 +48,7 @@ _SHOWN = 10
     show_default=True,
     help="Share of labelled pixels from which on a class dominates an image.",
 )
-@click.option("--dominant-classes", default="", help="Only these classes dominate: a,b.")
+@click.option("--dominant-classes", help="Only these classes dominate: a,b.")
 @click.option("--drop-black", is_flag=True, help="Leave black images out of --out.")
 @click.option("--drop-dominant", is_flag=True, help="Leave dominated images out of --out.")
 @click.option("--out", help="Catalogue to write without the dropped images: .csv or .gpkg.")
@@ -60,12 +57,12 @@ _SHOWN = 10
 def command(
     catalogue: str,
     split: str | None,
-    bands: str,
-    classes: str,
+    bands: str | None,
+    classes: str | None,
     label_stride: int,
     black: float,
     dominant: float,
-    dominant_classes: str,
+    dominant_classes: str | None,
     drop_black: bool,
     drop_dominant: bool,
     out: str | None,
@@ -84,20 +81,21 @@ def command(
     from rsseg.data.statistics import without
     from rsseg.data.tables import read_catalogue, require_output, write_catalogue
 
+    listed, dominating = helpers.names(classes), helpers.names(dominant_classes)
     whole = read_catalogue(catalogue)
     if out:
         require_output(out, catalogue, overwrite=overwrite)
     with helpers.progress("counting", quiet=quiet) as on_progress:
         found = catalogue_statistics(
             whole.split(split) if split else whole,
-            bands=_listed(bands) or None,
-            legend=parse_legend(_listed(classes)) if classes else None,
+            bands=helpers.names(bands),
+            legend=None if listed is None else parse_legend(listed),
             table=catalogue,
             label_stride=label_stride,
             on_progress=on_progress,
         )
     helpers.note(found.notes, quiet=quiet)
-    blacks, dominated = found.black(black), found.dominated(dominant, _listed(dominant_classes))
+    blacks, dominated = found.black(black), found.dominated(dominant, dominating or ())
     data = _data(found) | {
         "catalogue": catalogue,
         "split": split,
@@ -116,10 +114,6 @@ def command(
         data |= {"out": out, "kept": len(kept), "dropped": len(whole) - len(kept)}
         parts.append(f"{out}: {data['kept']:,} images, {data['dropped']:,} left out")
     helpers.report("\n\n".join(parts), data, quiet=quiet, as_json=as_json)
-
-
-def _listed(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _data(found: Statistics) -> dict[str, Any]:

@@ -92,6 +92,9 @@ def test_parts_of_scenes(
     [
         (("--shares", "train=0.8"), "sum to 1"),
         (("--shares", "train:1"), "--shares cannot be read, expected train=0.8,val=0.2"),
+        (("--shares", "=1"), "--shares cannot be read"),
+        (("--shares", "train=1,"), "a list has an empty name"),
+        (("--shares", "train=.5,train=.5"), "--shares has the split 'train' twice"),
         (("--by", "block", "--size", 9), "--by block needs --gap"),
         (("--by", "block"), "--by block needs --size and --gap"),
         (("--gap", 9), "--by group has no --gap"),

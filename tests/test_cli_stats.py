@@ -188,3 +188,12 @@ def test_a_name_of_no_format_is_wrong_usage_too(table: Path) -> None:
     result = stats(table, "--drop-black", "--out", "y.txt")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "ending in .csv or .gpkg" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--bands", "--classes", "--dominant-classes"])
+@pytest.mark.parametrize("names", ["", "1,,2", "1,"])
+def test_lists_have_no_empty_names(table: Path, option: str, names: str) -> None:
+    """A class that is left out would give its number to the next one."""
+    result = stats(table, option, names)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"a list has an empty name, expected a,b,c, got '{names}'" in result.stderr

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.enums import ColorInterp
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.datasets.class_tables import FILE, read_classes
 from rsseg.errors import CatalogueError, LegendError
+from rsseg.geo.bands import told_names
 from rsseg.geo.class_raster import read_legend
 from rsseg.geo.opening import open_raster
 from rsseg.geo.scene import Scene
@@ -90,6 +92,33 @@ def common_bands(
             )
     assert found is not None  # a catalogue has a scene
     return found
+
+
+def alpha_notes(rows: Iterable[LabelledScene]) -> tuple[str, ...]:
+    """A sentence if bands of images are marked as alpha that are named as what they show.
+
+    GDAL marks the fourth of four bands of bytes so, unless it is told what it is.
+
+    Raises:
+        SceneError: If an image cannot be opened.
+    """
+    found: list[tuple[Path, int, str, str]] = []
+    for image in dict.fromkeys(row.image for row in rows):
+        with open_raster(image) as dataset:
+            colours = dataset.colorinterp
+            for place, name in enumerate(told_names(dataset)):
+                if name is not None and colours[place] == ColorInterp.alpha:
+                    kept = [c.name if c != ColorInterp.alpha else "undefined" for c in colours]
+                    found.append((image, place + 1, name, ",".join(kept)))
+    if not found:
+        return ()
+    image, number, name, kept_colours = found[0]
+    more = f", as in {len(found) - 1:,} more" if found[1:] else ""
+    return (
+        f"band {number} of {image}, '{name}', is marked as alpha{more}: where it is 0 nothing is "
+        "valid, and it is read only if it is asked for; if it is no mask, say so: "
+        f"rio edit-info {image} --colorinterp {kept_colours}",
+    )
 
 
 def parse_legend(classes: Sequence[str]) -> Legend:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from rasterio.windows import Window
 
 from rsseg.data.label_index import LabelIndex
 from rsseg.data.samplers import DrawnWindows, Place, Places, Shape, drawn
 from rsseg.errors import OptionError
+
+_BELOW_1 = float(np.nextafter(1, 0))
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class BalancedWindows(DrawnWindows):
     """Windows for one class each, so that rare classes are seen as often as asked.
 
     Each window holds, within its middle half where the edge of the scene allows, a pixel drawn
-    evenly from all those of its class.
+    evenly from all those of its class. Each epoch keeps the shares to less than two windows.
 
     Args:
         size: Side of the samples in pixels, after resizing.
@@ -85,7 +89,7 @@ class _BalancedPlaces(Places):
 
     def __getitem__(self, number: int) -> Place:
         generator = np.random.default_rng((self._sampler.seed, number))
-        wanted = drawn(generator, self._classes)
+        wanted = self._class(number, generator.random())
         scene = drawn(generator, self._scenes[:, wanted])
         pixels = self._index.pixels[scene][wanted]
         pixel = divmod(int(pixels[generator.integers(len(pixels))]), self._shapes[scene][1])
@@ -96,6 +100,18 @@ class _BalancedPlaces(Places):
         )
         return scene, Window(column, row, sides[1], sides[0])
 
+    def _class(self, number: int, within: float) -> int:
+        """The class of a window; an epoch cuts the shares evenly, and takes the pieces at random.
+
+        Args:
+            number: Of the window.
+            within: Place in its piece, 0-1.
+        """
+        epoch, place = divmod(number, len(self))
+        piece = _order(self._sampler.seed, epoch, len(self))[place]
+        at = min((piece + within) / len(self), _BELOW_1) * self._classes[-1]
+        return int(np.searchsorted(self._classes, at, side="right"))
+
     def _around(self, generator: np.random.Generator, pixel: int, side: int, length: int) -> int:
         """A first row or column that has the pixel in the middle half, if the edge allows."""
         last = max(length - side, 0)
@@ -105,3 +121,9 @@ class _BalancedPlaces(Places):
         if offset <= pixel < offset + side:
             return offset
         return min(pixel, last) // self._sampler.step * self._sampler.step
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    """The numbers below ``count`` in an order that is an epoch's own."""
+    return np.random.default_rng((seed, epoch, count)).permutation(count)

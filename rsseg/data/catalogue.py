@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from affine import Affine
 from rasterio.windows import Window
 
 from rsseg.errors import CatalogueError, GridMismatch
@@ -75,7 +76,7 @@ class LabelledScene:
                 theirs = Grid.of(label)
             if label_stride > 1:
                 theirs = _finer(theirs, label_stride, self)
-            grid.require_same(theirs, str(self.image), str(self.label))
+            _require_same(grid, theirs, self)
         return self._part_of(grid)
 
     def footprint(self) -> Grid:
@@ -147,6 +148,28 @@ class Catalogue:
                 f"no scene is in the split '{name}'", expected=", ".join(self.splits)
             )
         return Catalogue(chosen)
+
+
+def _require_same(image: Grid, label: Grid, scene: LabelledScene) -> None:
+    """Check that both are one grid; what is more than a shift or a warp has its own remedy."""
+    try:
+        image.require_same(label, str(scene.image), str(scene.label))
+    except GridMismatch:
+        shape, sides = (image.height, image.width), (label.height, label.width)
+        stride = image.height // label.height
+        if stride > 1 and shape == (stride * sides[0], stride * sides[1]):
+            raise GridMismatch(
+                f"a pixel of {scene.label} is {stride} x {stride} pixels of {scene.image}",
+                remedy=f"if they lie so, say --label-stride {stride}, or label_stride in a recipe",
+            ) from None
+        placeless = label.crs is None and label.transform in (Affine.identity(), image.transform)
+        if image.georeferenced and placeless and shape == sides:
+            raise GridMismatch(
+                f"{scene.label} has the size of {scene.image}, but no place on the ground",
+                remedy=f"give it that of the image: rio edit-info {scene.label} --like "
+                f"{scene.image} --crs like --transform like",
+            ) from None
+        raise
 
 
 def _finer(grid: Grid, stride: int, scene: LabelledScene) -> Grid:

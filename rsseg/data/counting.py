@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from rsseg.data.agreement import common_bands, common_legend
+from rsseg.data.agreement import alpha_notes, common_bands, common_legend
 from rsseg.data.band_statistics import BandCounter, count_bytes
 from rsseg.data.catalogue import Catalogue
 from rsseg.data.labels import Labels, open_labels
@@ -60,7 +60,7 @@ def catalogue_statistics(
     total, done = sum(grid.height * grid.width for grid in grids), 0
     counters = [BandCounter.of(dtype) for _ in names]
     images: list[ImageStatistics] = []
-    notes: list[str] = []
+    notes = list(alpha_notes(catalogue))
     for row, grid in zip(catalogue, grids, strict=True):
         labels = open_labels(row, legend, grid, label_stride)
         notes += labels.notes

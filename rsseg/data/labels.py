@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import LabelledScene
@@ -76,7 +77,7 @@ class LabelRaster(Labels):
         scattered: bool = False,
     ) -> None:
         self.path, self._stride = str(path), stride
-        self._dataset = open_raster(path, scattered=scattered)
+        self._dataset = _opened(path, scattered)
         if self._dataset.count != 1:
             bands = self._dataset.count
             self._dataset.close()
@@ -174,6 +175,18 @@ def open_labels(scene: LabelledScene, legend: Legend, grid: Grid, label_stride: 
 
         return LabelPolygons(scene, legend, grid)
     return LabelRaster(scene.label, legend, scene.window, label_stride)
+
+
+def _opened(path: str | Path, scattered: bool) -> DatasetReader:
+    """A raster to read here and there, unless it is compressed.
+
+    The blocks of one band of bytes are decoded sooner than other threads would have them.
+    """
+    dataset = open_raster(path)
+    if not scattered or dataset.compression is not None:
+        return dataset
+    dataset.close()
+    return open_raster(path, scattered=True)
 
 
 def _nearest(codes: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:

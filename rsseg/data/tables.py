@@ -14,6 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
+from rsseg.data.csv_tables import read_csv
 from rsseg.errors import CatalogueError, OutputError
 from rsseg.replacing import replacing
 from rsseg.writable import require_writable
@@ -84,22 +85,9 @@ def require_output(out: str | Path, source: str | Path, *, overwrite: bool = Fal
 
 
 def _csv(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CatalogueError(f"{path} is not a text in UTF-8", expected="a CSV") from error
-    reader = csv.DictReader(lines)
-    names = reader.fieldnames or ()
-    _require_columns(path, names)
-    for row in reader:
-        where = f"line {reader.line_num}"
-        if None in row:  # what is too much
-            raise CatalogueError(
-                f"{path}, {where} has {len(names) + len(row[None])} values",
-                expected=f"{len(names)}; those that hold a comma stand in quotes",
-            )
-        # a short line has None for what it lacks
-        yield where, {k: v for k, v in row.items() if v is not None}
+    table = read_csv(path, "a catalogue", CatalogueError)
+    _require_columns(path, table.columns)
+    return ((f"line {line}", row) for line, row in table.rows)
 
 
 def _geopackage(path: Path) -> Iterable[tuple[str, dict[str, str]]]:

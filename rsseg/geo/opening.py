@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -87,12 +88,20 @@ def hold_gdal_cache(limit: int) -> None:
     rasterio.Env(GDAL_CACHEMAX=limit).__enter__()
 
 
-def _decoders() -> dict[str, Any]:
-    """GDAL's setting for decoding with all cores; none in a process that another has begun.
+def hold_decoders(readers: int) -> None:
+    """One of so many threads that read: its share of the cores decodes for it from now on."""
+    if _decoders():
+        rasterio.Env(GDAL_NUM_THREADS=max(1, (os.cpu_count() or 1) // readers)).__enter__()
 
-    A fork leaves GDAL's threads behind, and the child would wait for them for ever.
+
+def _decoders() -> dict[str, Any]:
+    """GDAL's setting for decoding with all cores, unless another number is set.
+
+    None in a process that another has begun: a fork leaves GDAL's threads behind, and the child
+    would wait for them for ever.
     """
-    return {"GDAL_NUM_THREADS": "ALL_CPUS"} if parent_process() is None else {}
+    free = parent_process() is None and get_gdal_config("GDAL_NUM_THREADS") is None
+    return {"GDAL_NUM_THREADS": "ALL_CPUS"} if free else {}
 
 
 def _may_be_remote(path: str | Path) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from rsseg.data.agreement import alpha_notes
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.labels import LabelRaster, Labels, open_labels
 from rsseg.data.samplers import Sampler
@@ -105,9 +106,10 @@ class WindowDataset(Dataset[Sample]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of the labels: features left out, reprojections."""
+        """What the user should know: polygons left out or reprojected, a band taken for alpha."""
+        first = alpha_notes(self.catalogue.scenes[:1])  # the others will be like it
         notes = (note for labels in self._polygons.values() for note in labels.notes)
-        return tuple(dict.fromkeys(notes))  # parts of a scene have one file
+        return tuple(dict.fromkeys((*first, *notes)))  # parts of a scene have one file
 
     def __len__(self) -> int:
         return len(self.places)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from rsseg.errors import OptionError
-from rsseg.geo.opening import gdal_cache, gdal_cache_size, hold_gdal_cache
+from rsseg.geo.opening import gdal_cache, gdal_cache_size, hold_decoders, hold_gdal_cache
 from rsseg.loading.dataset import Sample
 
 AHEAD = 2
@@ -108,7 +108,7 @@ class _Loader(DataLoader[Any]):
         numbers = iter(self._numbers)
         if not self._workers:
             return map(self._batch_alone, numbers)
-        settings = torch.get_num_threads(), self._blocks
+        settings = torch.get_num_threads(), self._blocks, self._workers
         pool = ThreadPoolExecutor(self._workers, "rsseg-loading", _begin, settings)
         wanted = (pool.submit(self._batch, batch) for batch in numbers)
         # the first are read now, not when the first batch is wanted
@@ -159,11 +159,12 @@ def _gdals_cache() -> int:
     return gdal_cache_size()
 
 
-def _begin(threads: int, blocks: int) -> None:
-    """Set up a worker for its whole life: GDAL's share of memory, and one thread for an operation.
+def _begin(threads: int, blocks: int, workers: int) -> None:
+    """Set up a worker for its whole life: its share of GDAL's memory and of the cores that decode.
 
-    torch takes the number for that of all threads to come as well, such as the one that predicts in
-    a validation; said once more by another thread, it is again as many for them.
+    torch has one thread for an operation here, and takes that for the number of all threads to come
+    as well, such as the one that predicts in a validation; said once more by another thread, it is
+    again as many for them.
     """
     torch.get_num_threads()  # at its first use a thread takes the number last said anywhere
     torch.set_num_threads(1)
@@ -171,3 +172,4 @@ def _begin(threads: int, blocks: int) -> None:
     again.start()
     again.join()
     hold_gdal_cache(blocks)
+    hold_decoders(workers)

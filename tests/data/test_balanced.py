@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsseg.data.balanced import BalancedWindows
@@ -44,6 +44,32 @@ def test_each_class_gets_its_share_of_the_windows(labels):
         ]
         by_chance = 12 * 12 / (80 * 90 + 60 * 50)
         assert np.mean(rare) == pytest.approx(share, abs=0.02 + by_chance)
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=3, max_size=3).filter(any),
+    st.integers(1, 300),
+    st.integers(0, 3),
+    st.integers(0, 9),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_epoch_keeps_the_shares_to_less_than_two_windows(parts, count, epoch, seed):
+    label = np.arange(30).reshape(5, 6) % 3
+    shares = dict(zip(LEGEND.names, parts, strict=True))
+    sampler = BalancedWindows(1, count, seed, index=index_of(label), shares=shares)
+    places = sampler.over([label.shape]).epoch(epoch)
+    found = np.bincount([seen(label, window)[0, 0] for _, window in places], minlength=3)
+    assert found.sum() == count
+    for number, part in zip(found, parts, strict=True):
+        assert abs(number - count * part / sum(parts)) < 2
+        assert part or not number
+
+
+def test_classes_come_in_no_order(labels):
+    index, shapes = index_of(*labels), [label.shape for label in labels]
+    places = BalancedWindows(1, 2000, 0, index=index).over(shapes)
+    classes = [seen(labels[scene], window)[0, 0] for scene, window in places]
+    assert np.mean(np.diff(classes) != 0) == pytest.approx(0.5, abs=0.05)
 
 
 def test_pixels_of_a_class_are_drawn_evenly_over_the_scenes(labels):

@@ -1,10 +1,12 @@
 import pytest
+from affine import Affine
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
 from rsseg.data.tables import read_catalogue, write_catalogue
 from rsseg.errors import CatalogueError, GridMismatch, SceneError
 
 HEADER = "image,label,split,group"
+TRANSFORM = Affine(2, 0, 500_000, 0, -2, 5_000_000)
 
 
 def _scene(folder, name, split="train", group="g"):
@@ -84,7 +86,8 @@ def test_further_columns_spaces_and_the_mark_of_excel_do_no_harm(tmp_path):
             [HEADER, "a_image.tif,a_label.tif,train,g", "./x/../a_image.tif,a_label.tif,val,h"],
             r"a_image\.tif more than once",
         ),
-        (["image;label;split;group"], "got image;label;split;group"),
+        (["image;label;split;group"], "no commas .* got 'image;label;split;group'; save it with"),
+        ([HEADER + ",image", "a_image.tif,a_label.tif,train,g,x"], "has two columns 'image'"),
         ([HEADER, "", "a_image.tif,a_label.tif,train,g,7"], "line 3 has 5 values, expected 4"),
     ],
 )
@@ -110,3 +113,27 @@ def test_image_and_label_must_lie_on_one_grid(make_scene):
         LabelledScene(image, other, "train", "").grid()
     with pytest.raises(SceneError, match="there is no file"):
         LabelledScene(image, image.with_name("gone.tif"), "train", "").grid()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", None])
+def test_labels_of_larger_pixels_are_to_be_meant(make_scene, crs):
+    image = make_scene("image.tif", height=8, width=12, crs=crs)
+    label = make_scene("label.tif", height=4, width=6, bands=1, crs=crs)
+    words = r"a pixel of .*label\.tif is 2 x 2 pixels of .*image\.tif; .*--label-stride 2"
+    with pytest.raises(GridMismatch, match=words):
+        LabelledScene(image, label, "train", "").grid()
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (Affine.identity(), r"no place on the ground; .* rio edit-info .*label\.tif --like"),
+        (TRANSFORM, "no place on the ground"),
+        (TRANSFORM @ Affine.translation(1, 0), "without CRS, .*image"),
+    ],
+)
+def test_labels_without_a_place_are_told_how_to_get_it(make_scene, transform, words):
+    image = make_scene("image.tif", height=8, width=9, transform=TRANSFORM)
+    label = make_scene("label.tif", height=8, width=9, bands=1, crs=None, transform=transform)
+    with pytest.raises(GridMismatch, match=words):
+        LabelledScene(image, label, "train", "").grid()

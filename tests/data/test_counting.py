@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,6 +11,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyogrio.raw import write
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from rsseg.data import counting
@@ -313,6 +316,27 @@ def test_catalogues_that_cannot_be_taken_together_are_refused(make_row):
     bytes_.image.write_bytes(bytes_.image.read_bytes()[:-60])
     with pytest.raises(SceneError):
         catalogue_statistics(Catalogue((bytes_,)))
+
+
+@pytest.mark.parametrize("name", ["nir", "infrared (842 nm)", ""])
+def test_a_band_that_gdal_takes_for_alpha_is_noted_if_it_is_named(make_row, name):
+    rows = [
+        make_row(
+            str(number),
+            _codes(16, 16, number),
+            pixels=np.full((4, 16, 16), 9, np.uint8),
+            descriptions=("red", "green", "blue", name),
+        )
+        for number in range(2)
+    ]
+    for row in rows:  # as it comes of rasterio, where no one says what the bands are
+        with rasterio.open(row.image, "r+") as image:
+            image.colorinterp = (*image.colorinterp[:3], ColorInterp.alpha)
+    notes = catalogue_statistics(Catalogue(tuple(rows)), legend=LEGEND).notes
+    assert len(notes) == bool(name)
+    if name:
+        assert re.search(r"band 4 of .*0\.tif, 'nir', is marked as alpha, as in 1 more", notes[0])
+        assert notes[0].endswith("--colorinterp red,green,blue,undefined")
 
 
 def test_progress_counts_pixels_to_the_end(make_row):

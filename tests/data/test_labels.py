@@ -4,8 +4,10 @@ import rasterio
 from affine import Affine
 from rasterio.windows import Window
 
+from rsseg.data import labels
 from rsseg.data.labels import LabelRaster
 from rsseg.errors import LegendError, OptionError, SceneError
+from rsseg.geo.opening import open_raster
 from rsseg.legend import NODATA, LandClass, Legend
 
 LEGEND = Legend((LandClass(7, "a", (1, 1, 1)), LandClass(2, "b", (2, 2, 2))))
@@ -123,3 +125,22 @@ def test_a_truncated_raster_is_named_with_the_place(make_scene):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(SceneError, match="cannot be read near row 2, column 1; the file is dam"):
         _read(path, Window(1, 2, 20, 18))
+
+
+@pytest.mark.parametrize(("compress", "directly"), [(None, True), ("deflate", False)])
+def test_only_uncompressed_labels_are_read_directly(make_scene, monkeypatch, compress, directly):
+    creation = {"compress": compress} if compress else {}
+    path = make_scene(pixels=CODES[None], **creation)
+    ways = []
+
+    def opened(path, *, scattered=False):
+        ways.append(scattered)
+        return open_raster(path, scattered=scattered)
+
+    monkeypatch.setattr(labels, "open_raster", opened)
+    here, plain = LabelRaster(path, LEGEND, scattered=True), LabelRaster(path, LEGEND)
+    assert ways[-2] is directly
+    window = Window(3, 2, 20, 10)
+    assert np.array_equal(here.read(window), plain.read(window))
+    here.close()
+    plain.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +62,8 @@ class Cityscapes(PublishedDataset):
             "bicycle": (119, 11, 32),
         }
     )
+
+    whole: ClassVar[Mapping[str, int]] = {"train": 2975, "val": 500}
 
     def pairs(self, source: Path) -> list[Pair]:
         """Pictures of train and val in the order of towns and numbers."""

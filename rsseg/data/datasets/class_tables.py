@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsseg.data.csv_tables import read_csv
 from rsseg.errors import LegendError, OutputError
 from rsseg.legend import Colour, LandClass, Legend
 from rsseg.replacing import replacing
@@ -48,17 +49,12 @@ def read_classes(text: str) -> ClassTable:
     """
     if not text.lower().endswith(".csv"):
         return ClassTable.of(named_legend([name.strip() for name in text.split(",")]))
-    try:
-        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LegendError(f"the classes {text} cannot be read: {error}") from error
-    reader = csv.DictReader(lines)
-    if "name" not in (reader.fieldnames or []):
+    table = read_csv(Path(text), "a table of classes", LegendError)
+    if "name" not in table.columns:
         raise LegendError(f"{text} has no column 'name'", expected=", ".join(COLUMNS))
-    rows = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
     classes, values, colours = [], {}, {}
-    for number, row in enumerate(rows):
-        where = f"{text}, line {number + 2}"
+    for number, (line, row) in enumerate(table.rows):
+        where = f"{text}, line {line}"
         code = _whole(row.get("code", ""), number, where)
         value = _whole(row.get("value", ""), code, where)
         colour = _colour(row["colour"], where) if row.get("colour") else None

@@ -7,13 +7,15 @@ georeferenced. Parts of one tile adjoin, so a split must go by tile.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.data.datasets.decoding import read_colours
-from rsseg.data.datasets.published import Pair, PublishedDataset, colour_codes
+from rsseg.data.datasets.decoding import colour_codes, read_colours
+from rsseg.data.datasets.published import Pair, PublishedDataset
 from rsseg.errors import CatalogueError
 from rsseg.legend import LAND_COVER, NODATA
 
@@ -39,6 +41,7 @@ class Dubai(PublishedDataset):
     layout = "images/tileT_part_NNN.jpg and masks/tileT_part_NNN.png"
     licence = "CC0 1.0"
     legend = LAND_COVER
+    whole: ClassVar[Mapping[str, int]] = {"train": 54, "val": 18}
 
     def pairs(self, source: Path) -> list[Pair]:
         """The parts by name; tiles 2 and 7 are held out."""

@@ -174,7 +174,7 @@ def _polygons(
                 raise CatalogueError(
                     f"there is no file {text}, and none in {source} matches this pattern"
                 )
-            matched, lonely = match(images, found, what)
+            matched, lonely = match(images, found, what, ", or name one file for all")
             of.append(matched)
             unused += lonely
     labels = PolygonLabels(

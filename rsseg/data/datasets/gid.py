@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.data.datasets.decoding import read_colours
+from rsseg.data.datasets.decoding import colour_codes, read_colours
 from rsseg.data.datasets.layout import first_files
-from rsseg.data.datasets.published import Pair, PublishedDataset, colour_codes
+from rsseg.data.datasets.published import Pair, PublishedDataset
 from rsseg.legend import NODATA, Legend
 
 STRAYS = 0.001
@@ -58,6 +59,7 @@ class Gid(PublishedDataset):
         }
     )
     bands = _IMAGES["image_NirRGB"]
+    whole: ClassVar[Mapping[str, int]] = {"train": 120, "val": 30}
     labels: ClassVar[str] = "label_5classes"
     """Folder of the labels."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +57,7 @@ class Gid15(Gid):
         }
     )
     labels = "label_15classes"
+    whole: ClassVar[Mapping[str, int]] = {}  # its releases differ
 
     def pairs(self, source: Path) -> list[Pair]:
         """Scenes by name, of the contest where its folders are there."""

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.data.datasets.decoding import read_colours
-from rsseg.data.datasets.published import Pair, PublishedDataset, colour_codes
+from rsseg.data.datasets.decoding import colour_codes, read_colours
+from rsseg.data.datasets.published import Pair, PublishedDataset
 from rsseg.legend import NODATA, Legend
 
 COLOURS = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,8 @@ class LoveDA(PublishedDataset):
             "agriculture": (255, 195, 128),
         }
     )
+
+    whole: ClassVar[Mapping[str, int]] = {"train": 2522, "val": 1669}
 
     def pairs(self, source: Path) -> list[Pair]:
         """Pictures of Train and Val in the order of folders and numbers."""

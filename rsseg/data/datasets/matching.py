@@ -78,7 +78,7 @@ def find(
 
 
 def match(
-    images: Sequence[Found], others: Sequence[Found], what: str
+    images: Sequence[Found], others: Sequence[Found], what: str, remedy: str = ""
 ) -> tuple[dict[Key, Path], list[Path]]:
     """What goes with each image, and what goes with none.
 
@@ -89,6 +89,7 @@ def match(
         images: The images.
         others: Masks or vector files.
         what: What they are, for messages.
+        remedy: What else than other patterns can help an image that has none, for messages.
 
     Raises:
         CatalogueError: If an image has none, or two.
@@ -112,7 +113,7 @@ def match(
         raise CatalogueError(
             f"no {what} goes with {lonely[0].path}{more}",
             expected=f"one that goes by '{title(lonely[0].key)}'",
-            remedy=f"give patterns whose wildcards stand for the same in image and {what}",
+            remedy=f"give patterns whose wildcards stand for the same in image and {what}{remedy}",
         )
     return matched, unused
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.data.datasets.decoding import read_colours
+from rsseg.data.datasets.decoding import colour_codes, read_colours
 from rsseg.data.datasets.isprs import BLACK, COLOURS, Isprs
 from rsseg.data.datasets.layout import first_files
-from rsseg.data.datasets.published import colour_codes
 from rsseg.legend import NODATA
 
 _IMAGES = {
@@ -55,6 +56,7 @@ class Potsdam(Isprs):
         "5_Labels_all/top_potsdam_R_C_label.tif"
     )
     bands = ("red", "green", "blue", "nir")
+    whole: ClassVar[Mapping[str, int]] = {"train": 17, "val": 7}
     train = (
         *("2_10", "3_10", "3_11", "3_12", "4_11", "4_12", "5_10", "5_12", "6_8", "6_9"),
         *("6_10", "6_11", "6_12", "7_7", "7_9", "7_11", "7_12"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,26 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.datasets.decoding import colour_codes
 from rsseg.data.datasets.layout import require_own_files
-from rsseg.data.datasets.reading import counted, open_strictly, plain_grid, read_all, read_rgb
+from rsseg.data.datasets.reading import counted, open_strictly, read_all
 from rsseg.data.tables import write_catalogue
 from rsseg.data.targets import begin_target
 from rsseg.errors import CatalogueError
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import NODATA, Legend
-
-__all__ = [
-    "Pair",
-    "Picture",
-    "Prepared",
-    "PublishedDataset",
-    "colour_codes",
-    "plain_grid",
-    "read_all",
-    "read_rgb",
-]
 
 
 @dataclass(frozen=True)
@@ -97,6 +86,8 @@ class PublishedDataset(ABC):
     """Its classes, with the codes that the written labels hold."""
     bands: ClassVar[tuple[str, ...]] = ("red", "green", "blue")
     """Names of the bands of its pictures, in their order."""
+    whole: ClassVar[Mapping[str, int]] = {}
+    """Labelled pictures that its authors publish, by split; empty if that is not known."""
 
     notes: list[str]
     """What the user should know of the last `prepare`, a sentence each; `codes` may add to it."""
@@ -176,7 +167,7 @@ class PublishedDataset(ABC):
             (path for pair in pairs for path in (pair.image, pair.label)),
         )
         table = begin_target(target)
-        self.notes = []
+        self.notes = self._lacking(pairs)
         scenes, left_out = [], self.unlabelled(Path(source))
         for done, pair in enumerate(pairs):
             outcome = self.convert(pair, target)
@@ -217,8 +208,9 @@ class PublishedDataset(ABC):
 
     def missing(self, source: Path) -> CatalogueError:
         """The error of a folder that is not this dataset."""
+        wrong = f"{source} is not" if source.is_dir() else f"there is no folder {source} with"
         return CatalogueError(
-            f"{source} is not {self.title}",
+            f"{wrong} {self.title}",
             expected=self.layout,
             remedy=f"get it from {self.home}",
         )
@@ -239,6 +231,18 @@ class PublishedDataset(ABC):
                 remedy=f"get it from {self.home}",
             )
         return {name: (images[name], labels[name]) for name in sorted(images)}
+
+    def _lacking(self, pairs: Sequence[Pair]) -> list[str]:
+        """A note on how much less than the whole dataset is there."""
+        there = Counter(pair.split for pair in pairs)
+        short = [
+            f"{there[split]:,} of {number:,} {split}"
+            for split, number in self.whole.items()
+            if there[split] < number
+        ]
+        if not short:
+            return []
+        return [f"not all pictures are there: {', '.join(short)}; get the others from {self.home}"]
 
 
 def _written(pair: Pair, target: Path) -> list[Path]:

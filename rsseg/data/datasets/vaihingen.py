@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from rsseg.data.datasets.isprs import Isprs
 from rsseg.data.datasets.layout import first_files, folders, named_files
@@ -38,6 +40,7 @@ class Vaihingen(Isprs):
         "ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE/top_mosaic_09cm_areaN.tif"
     )
     bands = ("nir", "red", "green")
+    whole: ClassVar[Mapping[str, int]] = {"train": 11, "val": 5}
     train = ("1", "3", "5", "7", "13", "17", "21", "23", "26", "32", "37")
     validation = ("11", "15", "28", "30", "34")
 

@@ -8,7 +8,6 @@ tables that circulate disagree, so none is built in: without a table digital num
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rsseg.data.csv_tables import read_csv
 from rsseg.data.gaofen1.product import BANDS, Product
 from rsseg.errors import OptionError
 from rsseg.geo.opening import open_raster
@@ -116,19 +116,14 @@ def read_gains(path: str | Path, camera: str, year: int) -> Calibration:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and rows, keys in lower case, values stripped."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} cannot be read as a table of gains: {error}") from error
-    reader = csv.DictReader(lines)
-    there = [(name or "").strip().lower() for name in reader.fieldnames or []]
+    """Line numbers and rows, keys in lower case."""
+    table = read_csv(path, "a table of gains", OptionError)
+    there = [name.lower() for name in table.columns]
     if not set(_COLUMNS) <= set(there):
         raise OptionError(
             f"{path} is no table of gains",
             expected=f"a CSV with the columns {', '.join(_COLUMNS)}",
             got=", ".join(there) or "nothing",
         )
-    for line, row in enumerate(reader, 2):
-        values = (row[name] for name in reader.fieldnames or [])
-        yield line, dict(zip(there, ((value or "").strip() for value in values), strict=True))
+    for line, row in table.rows:
+        yield line, {name.lower(): value for name, value in row.items()}

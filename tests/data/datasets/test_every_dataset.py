@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from rasterio.enums import ColorInterp
 
 from rsseg.data import read_catalogue
 from rsseg.data.datasets import DATASETS, published
+from rsseg.data.datasets.gid import VALIDATION, Gid
+from rsseg.data.datasets.potsdam import Potsdam
+from rsseg.data.datasets.vaihingen import Vaihingen
 from rsseg.errors import CatalogueError, LegendError, OptionError, RssegError, SceneError
 from rsseg.geo.class_raster import read_legend
 from rsseg.legend import NODATA
@@ -136,7 +139,42 @@ def test_an_empty_folder_is_refused_with_layout_and_home(
         dataset.prepare(source, tmp_path / "target")
     for words in (str(source), dataset.title, dataset.layout, dataset.home):
         assert " ".join(words.split()) in str(caught.value)
+    assert str(caught.value).startswith(f"{source} is not" if there else "there is no folder")
     assert not (tmp_path / "target").exists()
+
+
+@each
+def test_what_is_not_there_is_noted_with_where_to_get_it(
+    name: str, miniature: Miniature, tmp_path: Path
+) -> None:
+    dataset, expected = published(name), miniature(name, tmp_path / "source")
+    splits = [picture.split for picture in expected]
+    lacking = [
+        f"{splits.count(split):,} of {number:,} {split}" for split, number in dataset.whole.items()
+    ]
+    notes = dataset.prepare(tmp_path / "source", tmp_path / "target").notes
+    if lacking:
+        assert notes[0].startswith(f"not all pictures are there: {', '.join(lacking)}; get the")
+        assert notes[0].endswith(dataset.home)
+    else:
+        assert not notes
+
+
+def test_a_whole_dataset_is_not_noted(
+    miniature: Miniature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = Counter(picture.split for picture in miniature("vaihingen", tmp_path / "source"))
+    monkeypatch.setattr(Vaihingen, "whole", dict(splits))
+    assert Vaihingen().prepare(tmp_path / "source", tmp_path / "target").notes == ()
+
+
+def test_wholes_are_those_of_the_split() -> None:
+    """Tiles to train and to validate on, as they are listed; no tile is listed twice."""
+    for kind in (Vaihingen, Potsdam):
+        listed = {"train": len(set(kind.train)), "val": len(set(kind.validation))}
+        assert kind.whole == listed
+        assert set(kind.train).isdisjoint(kind.validation)
+    assert Gid.whole == {"train": 150 - len(VALIDATION), "val": len(VALIDATION)}
 
 
 def _truncate(path: Path) -> None:

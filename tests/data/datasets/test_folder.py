@@ -628,7 +628,7 @@ FAULTS: dict[str, Fault] = {
         lambda s, _: None,
         {"classes": "{}/none.csv"},
         LegendError,
-        r"the classes .*none\.csv cannot be read",
+        r"none\.csv cannot be read as a table of classes: No such file",
     ),
     "classes with duplicate names": (
         _text("c.csv", "code,name\n0,wood\n1,wood\n"),

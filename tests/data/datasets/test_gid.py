@@ -105,9 +105,8 @@ def test_stray_colours_are_noted_once_for_each_run(
     dataset = Gid()
     for target in ("one", "two"):
         prepared = dataset.prepare(tmp_path / "source", tmp_path / target)
-        assert prepared.notes == (
-            f"{first.label.name}: 1 pixel of unknown colours left unlabelled",
-        )
+        strays = [note for note in prepared.notes if "unknown" in note]
+        assert strays == [f"{first.label.name}: 1 pixel of unknown colours left unlabelled"]
         with rasterio.open(prepared.catalogue.scenes[0].label) as label:
             assert label.read(1)[3, 4] == NODATA
 

@@ -11,7 +11,8 @@ import pytest
 import rasterio
 
 from rsseg.data.datasets.decoding import read_numbers
-from rsseg.data.datasets.published import Pair, PublishedDataset, plain_grid, read_rgb
+from rsseg.data.datasets.published import Pair, PublishedDataset
+from rsseg.data.datasets.reading import plain_grid, read_rgb
 from rsseg.errors import CatalogueError
 from rsseg.legend import Legend
 
