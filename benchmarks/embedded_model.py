@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -56,6 +56,9 @@ TILES = ("tile1", "tile2", "tile5", "tile6", "tile7", "tile8")
 FOLDS = tuple((tile,) for tile in TILES)
 PAIRS = (("tile2", "tile7"), ("tile1", "tile8"), ("tile5", "tile6"))
 CLASSES = ("building", "land", "road", "vegetation", "water")
+
+Fold = tuple[str, ...]
+"""The tiles held out."""
 
 
 def main() -> None:
@@ -153,41 +156,95 @@ def write(
     out: Path, folder: Path, budget: Budget, folds: Sequence[Sequence[str]], *, reduced: bool
 ) -> None:
     """Write the table from the run folders that are there."""
-    names = [name_of(held) for held in folds]
-    found = {setting: results(folder / setting, names) for setting in SETTINGS}
+    found = {
+        setting: {
+            held: result
+            for held in map(tuple, folds)
+            for result in results(folder / setting, [name_of(held)])
+        }
+        for setting in SETTINGS
+    }
+    common = shared(found)
+    scored = {setting: _scores(by_fold, common) for setting, by_fold in found.items()}
+    best = max((means[0] for means in scored.values() if means[0] is not None), default=None)
     tiles = [tile for held in folds for tile in held]
-    rows = [(text, *_cells(found[setting], tiles)) for setting, text in SETTINGS.items()]
+    rows = []
+    for setting, text in SETTINGS.items():
+        mean, *classes = (_cell(value) for value in scored[setting])
+        if best is not None and scored[setting][0] == best:
+            mean = f"**{mean}**"
+        by_tile = {
+            tile: part["miou"]
+            for result in found[setting].values()
+            for tile, part in result["by_group"].items()
+        }
+        rows.append((text, mean, *(_cell(by_tile.get(tile)) for tile in tiles), *classes))
+    runs = [result for by_fold in found.values() for result in by_fold.values()]
     lines = [
         "# Settings of the embedded model",
         "",
         f"**{'Reduced table' if reduced else 'Full table'}**: variants of the recipe `landcover`, "
         f"{budget.steps:,} steps of {budget.batch} windows of 256 x 256 pixels, cross-validated by "
         f"tile: {' and '.join(map(str, sorted({len(held) for held in folds})))} of {len(tiles)} "
-        "tiles held out in turn, of which nothing was trained or chosen. One seed. "
-        + how([each for row in found.values() for each in row], len(SETTINGS) * len(folds)),
+        "tiles held out in turn, of which nothing was trained or chosen. One seed: what another "
+        "would change is not known, so small differences tell nothing. "
+        + _short(budget)
+        + how(runs, len(SETTINGS) * len(folds)),
         "",
-        "Mean IoU of each held-out tile over the classes in it, and the mean of those that are "
-        "there; IoU by class of all their pixels together. As `rsseg predict --rescale` maps "
-        "them. All in per cent.",
+        "Mean IoU of each held-out tile over the classes in it. " + _compared(common, folds)
+        + " As `rsseg predict --rescale` maps them. All in per cent.",
         "",
         *table(("setting", "mean of tiles", *tiles, *CLASSES), rows),
         "Made by `python benchmarks/embedded_model.py RUNS --data DUBAI --weights ENCODER"
         f"{' --reduced' if reduced else ''}`; – is what is missing.",
-    ]
+    ]  # fmt: skip
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _cells(found: Sequence[Result], tiles: Sequence[str]) -> list[str]:
-    """Means of the tiles, and each class over all folds that are there."""
-    scored = {tile: part["miou"] for each in found for tile, part in each["by_group"].items()}
+def shared(found: Mapping[str, Mapping[Fold, Result]]) -> list[Fold]:
+    """Folds that every setting has which has any: means over others would not compare."""
+    begun = [by_fold for by_fold in found.values() if by_fold]
+    return [held for held in (begun[0] if begun else ()) if all(held in each for each in begun)]
+
+
+def _scores(by_fold: Mapping[Fold, Result], folds: Sequence[Fold]) -> list[float | None]:
+    """Mean of the tiles of these folds, and IoU of each class over all their pixels."""
+    chosen = [by_fold[held] for held in folds if held in by_fold]
+    if not chosen:
+        return [None] * (1 + len(CLASSES))
+    tiles = [part["miou"] for each in chosen for part in each["by_group"].values()]
     parts = []
-    for each in found:
+    for each in chosen:
         parts.append(ConfusionMatrix(CLASSES))
         parts[-1].add(np.array(each["scores"]["confusion"]))
-    classes = total(parts).scores()["classes"] if parts else {}
-    values = [fmean(scored.values()) if scored else None, *map(scored.get, tiles)]
-    values += [classes[name]["iou"] if classes else None for name in CLASSES]
-    return ["–" if value is None else f"{100 * value:.1f}" for value in values]
+    classes = total(parts).scores()["classes"]
+    return [fmean(tiles), *(classes[name]["iou"] for name in CLASSES)]
+
+
+def _compared(common: Sequence[Fold], folds: Sequence[Sequence[str]]) -> str:
+    """What the means are of, in a sentence."""
+    means = "Their mean, the best of which is bold, and IoU by class, of all pixels together, are"
+    if len(common) == len(folds):
+        return f"{means} of all tiles."
+    if not common:
+        return "There are no means yet: no fold is scored by every setting that has begun."
+    tiles = ", ".join(tile for held in common for tile in held)
+    return f"{means} of {tiles} alone, which every setting with a figure here has been scored on."
+
+
+def _short(budget: Budget) -> str:
+    """How much less a run is trained than the full table's, where it is."""
+    share = FULL.steps * FULL.batch / (budget.steps * budget.batch)
+    if share == 1:
+        return ""
+    return (
+        f"That is 1/{share:.0f} of the windows that the full table takes: what wins in so short a "
+        "training need not win in a long one. "
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from papers_tables import BASE, ROWS, write
+from papers_tables import BASE, PRETRAINED, ROWS, write
 from run_tables import SPLITS, Budget, complete, parser_of
 
 from rsseg.data.catalogue import Catalogue
@@ -114,7 +114,7 @@ def recipe_of(row: str, budget: Budget, seed: int, data: Path, weights: Path) ->
     As in the MST paper's code an encoder that starts from ImageNet is frozen for half of the steps.
     """
     variant = BASE if row in LOSSES else row
-    pretrained = variant not in ("mobilenetv2", "mst-random")
+    pretrained = variant in PRETRAINED
     sections: dict[str, Any] = {
         "data.root": str(data),
         "data.classes": Gid.legend.to_json(),

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from run_tables import NEAR, TOLERANCE, Budget, Result, how, middle, results, table
+from run_tables import (
+    NEAR,
+    TOLERANCE,
+    Budget,
+    Course,
+    Result,
+    how,
+    kept,
+    middle,
+    results,
+    table,
+    validations,
+    wobble,
+)
 
 from rsseg.data.datasets.gid import Gid
 
@@ -55,20 +69,29 @@ GAINS = (
     ("NPALoss over weighted cross-entropy", "npa", "weighted", 75.01 - 73.14, "Feng, Vaihingen"),
 )
 """What a paper claims: step, row with it, row without it, gain of mIoU in points, and where."""
+HOLDS, CONTRADICTED, UNCLEAR = "yes", "**no**", "unclear"
 ROWS = tuple(dict.fromkeys((*NETWORKS, "npa", *LOSS_ROWS)))
 """In the order in which they are trained."""
+PRETRAINED = tuple(row for row in ROWS if row not in ("mobilenetv2", "mst-random"))
+"""Rows that start from ImageNet, whose encoder is frozen for half of the steps."""
 
 
 def write(out: Path, folder: Path, budget: Budget, *, reduced: bool) -> None:
     """Write the tables from the run folders that are there."""
     seeds = [f"seed_{seed}" for seed in budget.seeds]
     found = {row: results(folder / row, seeds) for row in ROWS}
+    courses = {row: validations(folder / row, seeds) for row in ROWS}
     lines = _head(found, budget, reduced)
     lines += ["## Parts of MST-DeepLabV3+ (Wang et al. 2024)", ""]
     lines += table(
-        ("network", *SCORES, "Wang: mIoU, Vaihingen"),
+        ("network", "kept after", *SCORES, "Wang: mIoU, Vaihingen"),
         [
-            (text, *_means(found[row]), "–" if paper is None else f"{paper:.2f}")
+            (
+                text,
+                _kept(courses[row]),
+                *_means(found[row]),
+                "–" if paper is None else f"{paper:.2f}",
+            )
             for row, (text, paper) in NETWORKS.items()
         ],
     )
@@ -81,10 +104,11 @@ def write(out: Path, folder: Path, budget: Budget, *, reduced: bool) -> None:
     lines += _by_class(found, names, "scores", "iou", of_paper)
     lines += ["## Losses on MST-DeepLabV3+ (Feng et al. 2020, Hou et al. 2024)", ""]
     lines += table(
-        ("loss", *SCORES, "mF1", "Feng: mF1, mIoU, OA", "Hou: mIoU"),
+        ("loss", "kept after", *SCORES, "mF1", "Feng: mF1, mIoU, OA", "Hou: mIoU"),
         [
             (
                 text,
+                _kept(courses[row]),
                 *_means(found[row]),
                 middle(found[row], lambda each: each["scores"]["f1"]),
                 "–" if feng is None else ", ".join(f"{value:.2f}" for value in feng),
@@ -98,8 +122,11 @@ def write(out: Path, folder: Path, budget: Budget, *, reduced: bool) -> None:
     lines += ["IoU by class of pixels near another class:", ""]
     lines += _by_class(found, names, "near", "iou")
     lines += ["Boundary F1 by class:", "", *_by_class(found, names, "boundary", "boundary_f1")]
+    noise = wobble(course for each in courses.values() for course in each)
     lines += ["## Gains of mIoU, in points", ""]
-    lines += table(("step", "here", "paper", "same sign"), [_gain(found, *gain) for gain in GAINS])
+    gains = [_gain(found, noise, *gain) for gain in GAINS]
+    heading = ("step", "here", "here, near another class", "paper", "does the paper's claim hold")
+    lines += [*table(heading, gains), *_in_words(gains, courses, noise, budget)]
     out.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
@@ -126,7 +153,8 @@ def _head(found: Mapping[str, list[Result]], budget: Budget, reduced: bool) -> l
         f"{NEAR:g} pixels of another class; the boundary scores have a tolerance of {TOLERANCE:g}. "
         "Labels are sparse polygons, mostly of one class in a patch with nothing between them, so "
         "every border drawn inside of one lowers boundary F1 and IoU: these are low for all rows. "
-        "All in per cent.",
+        "*Kept after* is the step of the best "
+        "validation, whose weights are scored. All in per cent.",
         "",
         "Made by `python benchmarks/papers.py RUNS --gid GID_MTL5 --weights ENCODER"
         f"{' --reduced' if reduced else ''}`; – is what is missing, or has no figure in the paper.",
@@ -164,17 +192,80 @@ def _by_class(
 
 def _gain(
     found: Mapping[str, list[Result]],
+    noise: float | None,
     step: str,
     with_it: str,
     without: str,
     paper: float | None,
     where: str,
 ) -> tuple[str, ...]:
-    """Gain of the median, beside the paper's."""
+    """Gain of the median, of all pixels and of those near borders, beside the paper's."""
     claimed = "–" if paper is None else f"{paper:+.2f} ({where})"
-    medians = [middle(found[row], lambda r: r["scores"]["miou"], 6) for row in (with_it, without)]
-    if "–" in medians:
-        return step, "–", claimed, "–"
-    after, before = (float(text.split()[0]) for text in medians)
-    same = "–" if paper is None else "yes" if (after - before) * paper > 0 else "**no**"
-    return step, f"{after - before:+.1f}", claimed, same
+    after, before = (_values(found[row], "scores") for row in (with_it, without))
+    if not after or not before:
+        return step, "–", "–", claimed, "–"
+    gain = statistics.median(after) - statistics.median(before)
+    near = [_values(found[row], "near") for row in (with_it, without)]
+    verdict = "–" if paper is None else _verdict(after, before, noise or 0.0, paper)
+    at_borders = statistics.median(near[0]) - statistics.median(near[1])
+    return step, f"{gain:+.1f}", f"{at_borders:+.1f}", claimed, verdict
+
+
+def _verdict(after: Sequence[float], before: Sequence[float], noise: float, paper: float) -> str:
+    """Whether a claimed gain holds within what the seeds, or of one seed the noise, leave open."""
+    gain = statistics.median(after) - statistics.median(before)
+    if min(len(after), len(before)) > 1:
+        least, most = min(after) - max(before), max(after) - min(before)
+    else:
+        least, most = gain - noise, gain + noise
+    if least * paper > 0 and most * paper > 0:
+        return HOLDS
+    if gain * paper <= 0 and not least <= paper <= most:
+        return CONTRADICTED
+    return f"{UNCLEAR}, {'same' if gain * paper > 0 else 'other'} sign"
+
+
+def _in_words(
+    gains: Sequence[Sequence[str]],
+    courses: Mapping[str, list[Course]],
+    noise: float | None,
+    budget: Budget,
+) -> list[str]:
+    """What the gains say in sentences, and what speaks against reading more out of them."""
+
+    def named(verdict: str) -> str:
+        steps = [f"{step} ({claimed})" for step, _, _, claimed, found in gains if found == verdict]
+        return "; ".join(steps) or "none"
+
+    margin = "as much more or less as the seeds differ"
+    if len(budget.seeds) == 1 and noise is not None:
+        margin = (
+            f"{noise:.1f} points more or less: so much, in the median, changes the mean IoU of one "
+            "run from a validation to the next"
+        )
+    lines = [
+        f"Holds: {named(HOLDS)}. Contradicted: {named(CONTRADICTED)}. Unclear: the others. Each "
+        f"gain may be {margin}. A claim holds where all of that range has its sign, and is "
+        "contradicted where the sign here is the other one and its gain lies outside of the range.",
+        "",
+    ]
+    frozen = budget.steps // 2
+    of_frozen = [kept(course) for row in PRETRAINED for course in courses[row]]
+    if of_frozen:
+        early = sum(steps <= frozen for steps in of_frozen)
+        lines += [
+            f"Of {len(of_frozen)} runs whose encoder is frozen until step {frozen:,}, {early} "
+            "scored best by then: of these the scores are of decoders on the encoder of ImageNet "
+            "as it came.",
+            "",
+        ]
+    return lines
+
+
+def _kept(courses: Iterable[Course]) -> str:
+    return ", ".join(f"{kept(course):,}" for course in courses) or "–"
+
+
+def _values(found: Iterable[Result], part: str) -> list[float]:
+    """Mean IoU of the seeds, in points."""
+    return [100 * each[part]["miou"] for each in found if each[part]["miou"] is not None]

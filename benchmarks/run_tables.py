@@ -7,12 +7,13 @@ files, the scores of its model on scenes that neither trained nor chose it.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from rsseg.metrics import BoundaryCounts, ConfusionMatrix, eroded
 from rsseg.models import load
 from rsseg.replacing import replacing
 from rsseg.training import Recipe, train
+from rsseg.training.logs import VALIDATIONS
 from rsseg.training.record import RECIPE
+from rsseg.training.task import SCORE
 from rsseg.training.train import MODEL
 from rsseg.training.validation import tile_scores
 
@@ -61,6 +64,8 @@ class Budget:
 
 Result = dict[str, Any]
 """What ``test.json`` holds: ``scores``, ``boundary``, ``by_group`` and how the run was made."""
+Course = list[tuple[int, float]]
+"""Of one run: steps, and the mean IoU of the validation then."""
 
 
 def parser_of(about: str, out: Path, *, alone: bool = False) -> argparse.ArgumentParser:
@@ -162,6 +167,32 @@ def results(folder: Path, runs: Iterable[str]) -> list[Result]:
     """The results of those runs of a row that are there."""
     files = [folder / run / TEST for run in runs]
     return [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
+
+
+def validations(folder: Path, runs: Iterable[str]) -> list[Course]:
+    """Steps and mean IoU of the validations of those runs of a row that are there."""
+    found = []
+    for run in runs:
+        if (folder / run / TEST).exists():
+            with (folder / run / VALIDATIONS).open(encoding="utf-8", newline="") as file:
+                rows = csv.DictReader(file)
+                found.append([(int(row["step"]), float(row[SCORE])) for row in rows])
+    return found
+
+
+def kept(course: Course) -> int:
+    """Steps after which the weights were the best, which are those that are scored."""
+    return max(course, key=lambda point: point[1])[0]
+
+
+def wobble(courses: Iterable[Course]) -> float | None:
+    """Median change of the mean IoU from one validation of a run to the next, in points."""
+    changes = [
+        100 * abs(after - before)
+        for course in courses
+        for (_, before), (_, after) in pairwise(course)
+    ]
+    return statistics.median(changes) if changes else None
 
 
 def middle(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from rsseg.training import TrainingResult
 
 
+_SHOWN = {"miou": "mIoU", "oa": "OA", "f1": "mean F1"}
+
+
 @click.command("train")
 @click.argument("recipe", metavar="RECIPE[:VARIANT]")
-@click.option("--out", required=True, help="Run folder to write.")
+@click.option("--out", help="Run folder to write; runs/RECIPE or runs/RECIPE-VARIANT if not given.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 @helpers.output_options
 def command(
     recipe: str,
-    out: str,
+    out: str | None,
     settings: tuple[str, ...],
     resume: bool,
     device: str | None,
@@ -53,14 +56,17 @@ def command(
         if find_spec(package) is None:
             raise MissingExtra(package, "train")
     from rsseg.training import read_recipe, train
+    from rsseg.training.shipped import find_recipe
 
     for library in ("lightning.pytorch", "timm"):
         logging.getLogger(library).setLevel(logging.ERROR)  # what they tell, no one can use
     given = {"trainer.device": device, "trainer.devices": devices}
     changes = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     chosen = read_recipe(recipe, settings + changes)
+    file, variant = find_recipe(recipe)
+    folder = out or Path("runs", f"{file.stem}-{variant}" if variant else file.stem)
     with helpers.progress("training", quiet=quiet) as on_progress:
-        result = train(chosen, out, resume, on_progress=on_progress)
+        result = train(chosen, folder, resume, on_progress=on_progress)
     if not result.scores:
         return  # one of several processes; the first tells
     helpers.note(result.notes, quiet=quiet)
@@ -68,7 +74,8 @@ def command(
         "model": str(result.model),
         "seconds": result.seconds,
         "scores": result.scores,
-        "seeds": {str(seed): miou for seed, miou in result.seeds.items()},
+        "seeds": {str(seed): scores["miou"] for seed, scores in result.seeds.items()},
+        "median": result.medians,
         "notes": list(result.notes),
     }
     helpers.report(_text(result), data, quiet=quiet, as_json=as_json)
@@ -76,17 +83,19 @@ def command(
 
 def _text(result: TrainingResult) -> str:
     """The result for people: the model, its scores, and the seeds where there are several."""
-    rows = {name: row["iou"] for name, row in result.scores["classes"].items()}
+    found = {name: row["iou"] for name, row in result.scores["classes"].items()}
     miou = result.scores["miou"]
     score = "no score" if miou is None else f"mIoU {miou:.3f}"
     lines = [
         f"{result.model}: {score} after {result.seconds:.0f} s",
-        ", ".join(f"{name} {iou:.3f}" for name, iou in rows.items() if iou is not None),
+        ", ".join(f"{name} {iou:.3f}" for name, iou in found.items() if iou is not None),
     ]
     if result.seeds:
-        scores = {str(seed): value for seed, value in result.seeds.items()}
-        known = [value for value in scores.values() if value is not None]
-        scores["median"] = statistics.median(known) if known else None
-        cells = [(name, "-" if v is None else f"{v:.3f}") for name, v in scores.items()]
-        lines += ["", helpers.table(("seed", "mIoU"), cells)]
+        rows = [*result.seeds.items(), ("median", result.medians)]
+        cells = [(str(name), *(_cell(scores[key]) for key in _SHOWN)) for name, scores in rows]
+        lines += ["", helpers.table(("seed", *_SHOWN.values()), cells)]
     return "\n".join(lines)
+
+
+def _cell(score: float | None) -> str:
+    return "-" if score is None else f"{score:.3f}"

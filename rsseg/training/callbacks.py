@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rsseg.training.task import SCORE
 
 EVERY = 20
-"""Steps between entries in the log, which the first and the last step come into too."""
+"""Steps between entries in the log, into which the first, the last and validated ones come too."""
 
 
 class Progress(Callback):
@@ -28,13 +28,35 @@ class Progress(Callback):
             self._on_progress(trainer.global_step, int(trainer.max_steps))
 
 
-class FirstStep(Callback):
-    """Lets the first step be logged too."""
+class Losses(Callback):
+    """Logs ``train_loss``, the mean over the steps since it was last logged.
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
-        """Log this step, or go back to the interval."""
-        every = 1 if trainer.global_step == 1 else EVERY
-        trainer.log_every_n_steps = every  # type: ignore[attr-defined]
+    It comes before the other callbacks that log: it tells Lightning which steps are logged. After
+    validated ones the sum begins anew, so a run that goes on from there logs the same.
+    """
+
+    def __init__(self) -> None:
+        self._sum: Any = 0.0
+        self._since = self._step = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, *rest: Any) -> None:
+        """Begin at the step that the run goes on from."""
+        self._since = self._step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, task: lightning.LightningModule, outputs: Any, *rest: Any
+    ) -> None:
+        """Add the loss, which is divided by the batches of the step, and log what is due."""
+        self._sum = self._sum + outputs["loss"].detach()  # not read: the device need not wait
+        step = trainer.global_step
+        if step == self._step:
+            return  # more batches of it are to come
+        self._step = step
+        trainer.log_every_n_steps = 1 if _is_logged(trainer) else EVERY  # type: ignore[attr-defined]
+        if _is_logged(trainer):
+            mean = self._sum / (step - self._since)
+            task.log("train_loss", mean, sync_dist=trainer.world_size > 1)
+            self._sum, self._since = 0.0, step
 
 
 class LastStep(Callback):
@@ -81,8 +103,7 @@ class Waiting(Callback):
         self._ended = time.perf_counter()
         self._passed += self._ended - self._begun
         step = trainer.global_step
-        due = step % EVERY == 0 or step >= trainer.max_steps
-        if due and step != self._logged:
+        if step > 1 and step != self._logged and _is_logged(trainer):
             self._logged = step
             task.log("data_wait", self._waited / self._passed)
             self._waited = self._passed = 0.0
@@ -90,3 +111,10 @@ class Waiting(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, *rest: Any) -> None:
         """Validation is no waiting."""
         self._ended = None
+
+
+def _is_logged(trainer: lightning.Trainer) -> bool:
+    """Whether the step just done comes into the log."""
+    step = trainer.global_step
+    validated = int(trainer.val_check_batch or 1) // trainer.accumulate_grad_batches
+    return step in (1, trainer.max_steps) or step % EVERY == 0 or step % validated == 0

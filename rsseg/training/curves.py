@@ -38,7 +38,7 @@ def draw_curves(rows: list[Row], legend: Legend) -> Figure:
 
 def _draw_loss(axes: Axes, rows: list[Row]) -> None:
     logged = points(rows, "train_loss")
-    _draw(axes, logged, "of single steps", color="0.65", markersize=4)
+    _draw(axes, logged, "mean since the point before", color="0.65", markersize=4)
     validated = [0, *(step for step, _ in points(rows, SCORE))]
     means = [
         (step, mean)

@@ -1,20 +1,69 @@
-"""The figures that a run logs: Lightning's tables joined over resumes, and one row a validation."""
+"""The figures that a run logs: tables that survive a kill, joined over resumes."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from rsseg.errors import OutputError
 from rsseg.replacing import replacing
 from rsseg.training.task import SCORE
 
 METRICS = "metrics.csv"
-"""What Lightning logs, a row for each time: few cells of a row are filled."""
+"""All that is logged, a row for each time: few cells of a row are filled."""
 VALIDATIONS = "validations.csv"
 
 Row = Mapping[str, str]
+
+
+class MetricsTable(Logger):
+    """Writes ``metrics.csv`` anew, row by row.
+
+    Lightning's own table is emptied and written again when another column comes, so that a kill or
+    a full disk in that moment loses it.
+
+    Args:
+        out: Run folder.
+    """
+
+    name = version = None
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self._path = out / METRICS
+        self._names: list[str] = []
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        row = {**metrics, "step": step}
+        names = sorted({*self._names, *row})
+        if names != self._names:
+            rows = _read(self._path) if self._names else []
+            _write(self._path, names, [*rows, row])
+            self._names = names
+            return
+        text = io.StringIO()
+        csv.DictWriter(text, names).writerow(row)
+        try:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text.getvalue())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    @rank_zero_only
+    def log_hyperparams(self, *arguments: Any, **options: Any) -> None:
+        """Nothing: ``recipe.yaml`` has them."""
 
 
 def read_log(out: Path) -> list[Row]:
@@ -65,7 +114,7 @@ def write_validations(out: Path, windows_in_step: int) -> None:
     """Write ``validations.csv`` from the log: a row for each validation.
 
     ``step`` counts the steps done, ``windows`` the training windows seen until then; ``train_loss``
-    and ``data_wait`` are means of what was logged since the row before, empty if nothing was.
+    and ``data_wait`` are means over the steps since the row before.
 
     Args:
         out: Run folder.
@@ -92,14 +141,20 @@ def write_validations(out: Path, windows_in_step: int) -> None:
 def mean_since(rows: Iterable[Row], key: str, since: int, step: int) -> float | None:
     """Mean of what was logged under a name after ``since`` steps and until ``step``, if anything.
 
+    Each figure stands for the steps since the one before it.
+
     Args:
         rows: Of `read_log`.
         key: The name.
         since: Steps done before.
         step: Steps done at the end.
     """
-    found = [value for done, value in points(rows, key) if since < done <= step]
-    return sum(found) / len(found) if found else None
+    total, steps, before = 0.0, 0, 0
+    for done, value in points(rows, key):
+        if since < done <= step:
+            total, steps = total + (done - before) * value, steps + done - before
+        before = done
+    return total / steps if steps else None
 
 
 def _parts(out: Path) -> list[Path]:
@@ -116,15 +171,16 @@ def _parts(out: Path) -> list[Path]:
 
 def _read(path: Path) -> list[Row]:
     """Whole rows only: a killed run may have written half of its last one."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and row.get("step")]
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+    return [row for row in csv.DictReader(whole) if None not in row.values() and row.get("step")]
 
 
 def _step(row: Row) -> int:
     return int(row["step"])
 
 
-def _write(path: Path, names: Sequence[str], rows: Iterable[Row]) -> None:
+def _write(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     try:
         with (
             replacing(path) as unfinished,
@@ -134,4 +190,8 @@ def _write(path: Path, names: Sequence[str], rows: Iterable[Row]) -> None:
             table.writeheader()
             table.writerows(rows)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror}")

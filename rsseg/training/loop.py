@@ -15,14 +15,15 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Timer, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from rsseg.errors import OptionError, TrainingError
 from rsseg.training import callbacks
 from rsseg.training.checkpoints import BEST, LAST, Checkpoints, WholeFiles
-from rsseg.training.processes import machines, rank
+from rsseg.training.logs import MetricsTable
+from rsseg.training.processes import environments, machines, rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
 
@@ -47,8 +48,8 @@ def make_trainer(
     nodes = machines(section.devices)
     used: list[Callback] = [
         callbacks.Progress(on_progress),
+        callbacks.Losses(),
         callbacks.Waiting(),
-        callbacks.FirstStep(),
         callbacks.LastStep(),
         Timer(),
     ]
@@ -71,12 +72,9 @@ def make_trainer(
                 num_nodes=nodes,
                 strategy="ddp" if section.devices > 1 else "auto",
                 use_distributed_sampler=False,
-                plugins=[WholeFiles()],
+                plugins=[WholeFiles(), *environments()],
                 callbacks=[*used, Checkpoints(out, SCORE)],
-                logger=[
-                    CSVLogger(out, name="", version="", flush_logs_every_n_steps=1),
-                    TensorBoardLogger(out, name="", version=""),
-                ],
+                logger=[MetricsTable(out), TensorBoardLogger(out, name="", version="")],
                 default_root_dir=out,
                 enable_model_summary=False,
                 enable_progress_bar=False,

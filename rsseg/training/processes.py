@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from rsseg.errors import OptionError
@@ -36,6 +37,17 @@ def machines(devices: int) -> int:
             + (", by srun --ntasks-per-node" if launcher == "SLURM" else ""),
         )
     return nodes
+
+
+def environments() -> list[SLURMEnvironment]:
+    """What Lightning is to know of who started the processes.
+
+    Under SLURM it would write checkpoints of its own on a signal, put the job back in the queue and
+    begin there from them without a word, at windows that ours does not.
+    """
+    launched = _launched()
+    slurm = launched is not None and launched[0] == "SLURM"
+    return [SLURMEnvironment(auto_requeue=False)] if slurm else []
 
 
 def _launched() -> tuple[str, int, int] | None:

@@ -132,7 +132,9 @@ def _first_problem(error: ValidationError) -> str:
         return f"{place}: {said}" if place else said
     near = _near(str(path[-1]), _keys(path[:-1]))
     near += [f"{name}.{key}" for name in _keys([]) for key in _keys([name]) if key == path[-1]]
-    return f"unknown key {place}" + (f"; did you mean {near[0]}?" if near else "")
+    if near:
+        return f"unknown key {place}; did you mean {near[0]}?"
+    return f"unknown key {place}, expected {', '.join(_keys(path[:-1]))}"
 
 
 def _near(key: str, names: list[str]) -> list[str]:

@@ -23,14 +23,12 @@ def require_folder(out: Path, resume: bool, begun: bool) -> None:
     """Check that a run can begin in a folder, or go on there.
 
     Raises:
-        OutputError: If it already holds a run, or none to go on with.
+        OutputError: If it already holds a run that is not to go on.
     """
     if begun and not resume:
         raise OutputError(
             f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
         )
-    if resume and not begun:
-        raise OutputError(f"{out} holds no run to go on with", expected=f"a {record.RECIPE} in it")
 
 
 def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:

@@ -64,7 +64,7 @@ def write_report(
 
 
 def _loss(rows: Sequence[Row]) -> list[Series]:
-    """The loss of single steps, some of them if there are many, and means between validations."""
+    """The loss as logged, some of it if there is much, and means between validations."""
     logged = points(rows, "train_loss")
     validated = [0, *(step for step, _ in points(rows, SCORE))]
     means = [
@@ -73,7 +73,7 @@ def _loss(rows: Sequence[Row]) -> list[Series]:
         if (mean := mean_since(rows, "train_loss", since, step)) is not None
     ]
     return [
-        Series("of single steps", logged[:: max(1, len(logged) // _DOTS)], dots=True),
+        Series("mean since the point before", logged[:: max(1, len(logged) // _DOTS)], dots=True),
         Series("mean between validations", means, strong=True),
     ]
 

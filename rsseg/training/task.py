@@ -87,7 +87,6 @@ class SegmentationTask(lightning.LightningModule):
                 remedy="lower optimiser.rate, add optimiser.clip=1, or look at the windows of this "
                 f"batch: {self._windows(batch)}",
             )
-        self.log("train_loss", loss, sync_dist=self.recipe.trainer.devices > 1)
         return loss
 
     def label_transform(self) -> LabelTransform | None:

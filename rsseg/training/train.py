@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,17 +12,16 @@ from typing import Any
 
 import torch
 
-from rsseg import __version__
 from rsseg.bundle import Bundle, read_bundle
-from rsseg.data.catalogue import Catalogue
 from rsseg.data.tables import read_catalogue
-from rsseg.errors import OptionError, OutputError
+from rsseg.errors import CatalogueError, OptionError, OutputError
 from rsseg.export.stac_mlm import write_item
 from rsseg.metrics import ConfusionMatrix
 from rsseg.models import load, save
 from rsseg.replacing import replacing
 from rsseg.report import require_templates
 from rsseg.training import loop, record
+from rsseg.training.describing import described
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.resuming import recipe_of_run, require_folder, steps_done, without_weights
@@ -33,13 +31,12 @@ from rsseg.training.samples import (
     validation_numbers,
     validation_windows,
 )
+from rsseg.training.seeds import SEEDS, middle_of, summarise
 from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask
 from rsseg.training.validation import TileScores, WindowScores, tile_scores
 
 MODEL, ITEM = "best.safetensors", "best.stac.json"
-_PLACES: Any = {"data": {"root", "catalogue", "attribution", "licence"}, "model": {"weights"}}
-"""What a model file does not say of its recipe: paths, and what it says elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,16 @@ class TrainingResult:
         scores: Its scores on the validation split, see `ConfusionMatrix.scores`; empty in all
             processes but the first.
         seconds: Wall time of the training.
-        seeds: Mean IoU by seed, where there are several.
+        seeds: Scores by seed, where there are several.
+        medians: What ``seeds.json`` has of them, empty for one seed; see `rsseg.training.seeds`.
         notes: What the user should know of the data.
     """
 
     model: Path
     scores: dict[str, Any]
     seconds: float
-    seeds: dict[int, float | None] = field(default_factory=dict)
+    seeds: dict[int, dict[str, Any]] = field(default_factory=dict)
+    medians: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -75,12 +74,12 @@ def train(
         recipe: The whole run.
         out: Run folder, made if missing: see `rsseg.training.record`. With several seeds it has a
             folder ``seed_N`` for each and ``seeds.json``.
-        resume: Go on from the last whole checkpoint with the windows that come next. Seeds that
-            are done stay as they are.
+        resume: Go on from the last whole checkpoint with the windows that come next, or begin
+            where there is no run yet. Seeds that are done stay as they are.
         on_progress: Called with steps done and steps in all.
 
     Raises:
-        OutputError: If the run folder already holds a run, or none to go on with.
+        OutputError: If the run folder already holds a run that is not to go on.
         RecipeError: If the run to go on with had another recipe.
         OptionError: If several seeds are to be trained on several devices at once.
         TrainingError: If the loss is not finite.
@@ -119,19 +118,16 @@ def _train_seeds(
                 before * total + done, len(seeds) * total
             ),
         )
-    return _median(results, out)
-
-
-def _median(results: dict[int, TrainingResult], out: Path) -> TrainingResult:
-    scores = {seed: result.scores.get("miou") for seed, result in results.items()}
-    known = {seed: score for seed, score in scores.items() if score is not None}
-    middle = statistics.median_low(known.values()) if known else None
-    chosen = next(result for seed, result in results.items() if scores[seed] == middle)
-    summary = {"miou": scores, "median": statistics.median(known.values()) if known else None}
-    with replacing(out / "seeds.json") as unfinished:
+    scores = {seed: result.scores for seed, result in results.items()}
+    summary = summarise(scores)
+    with replacing(out / SEEDS) as unfinished:
         unfinished.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    seconds = sum(result.seconds for result in results.values())
-    return replace(chosen, seconds=seconds, seeds=scores)
+    return replace(
+        results[middle_of(scores)],
+        seconds=sum(result.seconds for result in results.values()),
+        seeds=scores,
+        medians=summary["median"],
+    )
 
 
 def _train_one(
@@ -143,8 +139,15 @@ def _train_one(
 ) -> TrainingResult:
     shard = (rank(), recipe.trainer.devices)
     first = shard[0] == 0
-    if first or resume:
-        require_folder(out, resume, (out / record.RECIPE).exists())
+    begun = (out / record.RECIPE).exists()
+    if first:
+        require_folder(out, resume, begun)
+    resume = resume and begun
+    if not recipe.catalogue.is_file():
+        raise CatalogueError(
+            f"there is no catalogue {recipe.catalogue}",
+            remedy="prepare the data, or say where they lie by --set data.root=FOLDER",
+        )
     catalogue = read_catalogue(recipe.catalogue)
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
@@ -159,7 +162,7 @@ def _train_one(
     windows = training_windows(recipe, training, seed, task.label_transform())
     side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
     task.describe = windows.describe
-    bundle = _describe(recipe, seed, training, validation)
+    bundle = described(recipe, seed, training, validation)
     tiles = tile_scores(recipe, bundle, validation)
     tiles.require_predictable(task.network, recipe.trainer.device)
     by_tiles = recipe.trainer.validation == "tiles"
@@ -189,7 +192,17 @@ def _train_one(
         save(unfinished, network, replace(bundle, scores=scores, decay=decay), half=True)
         write_item(unfinished, out / ITEM, href=f"./{MODEL}")
         record.end(out, recipe, network, side_by_side, scores)
-    return TrainingResult(out / MODEL, scores, seconds, notes=notes)
+    return TrainingResult(out / MODEL, scores, seconds, notes=(*notes, *_absent(scores)))
+
+
+def _absent(scores: dict[str, Any]) -> Iterator[str]:
+    """What to know of classes that cannot be validated."""
+    names = [name for name, row in scores["classes"].items() if not row["pixels"]]
+    if names:
+        yield (
+            f"no pixel to validate on is {' or '.join(names)}: a single one mapped so gives IoU 0, "
+            "which lowers the mean"
+        )
 
 
 def _scores(
@@ -221,36 +234,3 @@ def _read_result(model: Path) -> TrainingResult:
     bundle = read_bundle(model)
     seconds = float(bundle.provenance.get("training_seconds", 0))
     return TrainingResult(model, bundle.scores, seconds)
-
-
-def _describe(recipe: Recipe, seed: int, training: Catalogue, validation: Catalogue) -> Bundle:
-    """The Bundle of a network trained by a recipe, still without scores."""
-    groups = {
-        name: sorted({scene.group for scene in catalogue})
-        for name, catalogue in (("train", training), ("validation", validation))
-    }
-    model = recipe.model
-    options = {
-        **model.options,
-        **({"output_stride": model.output_stride} if model.output_stride is not None else {}),
-        **({"encoder": model.encoder} if model.encoder is not None else {}),
-        **({"aux": True} if model.aux else {}),
-    }
-    return Bundle(
-        architecture=model.name,
-        options=options,
-        legend=recipe.legend,
-        bands=tuple(str(band) for band in recipe.data.bands),
-        normalisation=recipe.normalisation,
-        window=recipe.window,
-        gsd=model.gsd if model.gsd is not None else recipe.data.read_gsd,
-        licence=recipe.data.licence,
-        provenance={
-            "title": recipe.title,
-            "attribution": recipe.data.attribution,
-            "recipe": recipe.model_dump(mode="json", exclude=_PLACES),
-            "seed": seed,
-            "split": groups,
-            "rsseg": __version__,
-        },
-    )

@@ -22,7 +22,7 @@ def lines(axes):
 
 def test_curves_hold_exactly_what_was_logged():
     loss, scores = draw_curves(rows(6), LEGEND).axes
-    assert lines(loss)["of single steps"] == [(n + 1, 2 / (n + 1)) for n in range(6)]
+    assert lines(loss)["mean since the point before"] == [(n + 1, 2 / (n + 1)) for n in range(6)]
     assert lines(loss)["mean between validations"] == [
         (2, (2 + 1) / 2), (4, (2 / 3 + 0.5) / 2), (6, (0.4 + 1 / 3) / 2),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from rsseg.errors import OutputError
 from rsseg.training.logs import (
     METRICS,
     VALIDATIONS,
+    MetricsTable,
     mean_since,
     points,
     read_log,
@@ -88,6 +89,14 @@ def test_a_mean_is_of_what_came_since(tmp_path):
     assert mean_since(rows, "train_loss", 6, 9) is None
 
 
+def test_a_figure_counts_as_much_as_the_steps_that_it_stands_for():
+    """Logged after 1, 20, 40, 50 and 60 steps."""
+    losses = {1: 9.0, 20: 4.0, 40: 3.0, 50: 2.0, 60: 1.0}
+    rows = [{"step": str(done - 1), "train_loss": str(value)} for done, value in losses.items()]
+    assert mean_since(rows, "train_loss", 0, 50) == (9 + 19 * 4 + 20 * 3 + 10 * 2) / 50
+    assert mean_since(rows, "train_loss", 50, 60) == 1
+
+
 def test_validations_have_a_row_each_also_over_parts(tmp_path):
     log(tmp_path / METRICS, range(5))
     set_aside(tmp_path, 3)
@@ -109,3 +118,33 @@ def test_a_table_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / VALIDATIONS).mkdir()
     with pytest.raises(OutputError, match=r"validations\.csv cannot be written"):
         write_validations(tmp_path, 1)
+
+
+def test_the_table_takes_new_columns_and_is_whole_at_every_moment(tmp_path, monkeypatch):
+    """A new column has the file written anew; a kill in that moment leaves the one before."""
+    (tmp_path / METRICS).write_text("step,of_an_earlier_run\n0,1\n")
+    table = MetricsTable(tmp_path)
+    for step in range(3):
+        table.log_metrics({"epoch": 0, "train_loss": 1 / (step + 1)}, step)
+    before = (tmp_path / METRICS).read_bytes()
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            table.log_metrics({"epoch": 0, "val_miou": 0.5}, 2)
+    assert (tmp_path / METRICS).read_bytes() == before
+    table.log_metrics({"epoch": 0, "val_miou": 0.5}, 2)
+    table.log_metrics({"epoch": 0, "train_loss": 0.125}, 3)
+    rows = read_log(tmp_path)
+    assert points(rows, "train_loss") == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.125)]
+    assert points(rows, "val_miou") == [(3, 0.5)]
+    assert points(rows, "of_an_earlier_run") == []
+    assert [path.name for path in tmp_path.iterdir()] == [METRICS]
+
+
+def test_a_table_on_a_full_disk_is_told(tmp_path):
+    with pytest.raises(OutputError, match=r"metrics\.csv cannot be written"):
+        MetricsTable(tmp_path / "none").log_metrics({"train_loss": 1.0}, 0)

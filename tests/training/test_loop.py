@@ -6,12 +6,14 @@ import os
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -22,6 +24,7 @@ from rsseg.errors import OptionError, OutputError, TrainingError
 from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, callbacks, loop, train
 from rsseg.training.logs import points, read_log
+from rsseg.training.task import SegmentationTask
 
 COMMAND = Path(sys.executable).with_name("rsseg")
 
@@ -239,9 +242,9 @@ def test_waiting_is_logged_as_a_share(small_run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("steps", "logged"), [(1, [1]), (2, [1, 2]), (7, [1, 3, 6, 7]), (9, [1, 3, 6, 9])]
+    ("steps", "logged"), [(1, [1]), (2, [1, 2]), (7, [1, 3, 4, 6, 7]), (9, [1, 3, 4, 6, 8, 9])]
 )
-def test_the_first_and_the_last_step_are_logged_too(
+def test_the_first_the_last_and_validated_steps_are_logged_too(
     small_run, tmp_path, monkeypatch, steps, logged
 ):
     monkeypatch.setattr(callbacks, "EVERY", 3)
@@ -249,7 +252,28 @@ def test_the_first_and_the_last_step_are_logged_too(
     trainer = {"steps": steps, "validate_every": 4}
     train(changed(small_run, trainer=trainer, optimiser={"accumulate": 2}), out)
     assert [step for step, _ in points(read_log(out), "train_loss")] == logged
-    assert points(read_log(out), "data_wait")[-1][0] == steps
+    assert [step for step, _ in points(read_log(out), "data_wait")] == logged[1:]
+
+
+def test_the_logged_loss_is_the_mean_of_all_batches_since(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "EVERY", 3)
+    losses = []
+    whole = SegmentationTask.training_step
+
+    def listen(task, batch, index):
+        losses.append(whole(task, batch, index))
+        return losses[-1]
+
+    monkeypatch.setattr(SegmentationTask, "training_step", listen)
+    recipe = changed(
+        small_run, trainer={"steps": 7, "validate_every": 4}, optimiser={"accumulate": 2}
+    )
+    train(recipe, tmp_path / "run")
+    values = [loss.item() for loss in losses]
+    assert len(values) == 14
+    logged = points(read_log(tmp_path / "run"), "train_loss")
+    for before, (step, mean) in zip([0, 1, 3, 4, 6], logged, strict=True):
+        assert mean == pytest.approx(np.mean(values[2 * before : 2 * step]), rel=1e-5)
 
 
 # ---------------------------------------------------------------- the command, in its own process
@@ -316,6 +340,37 @@ def test_a_command_killed_at_any_moment_ends_as_if_unbroken(command, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_command_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    command, tmp_path, monkeypatch
+):
+    """The fourth write is torn: nothing of it is at its place."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\n"
+        "calls, real = [], os.fsync\n"
+        "def tear(descriptor):\n"
+        "    calls.append(descriptor)\n"
+        "    if len(calls) == 4:\n"
+        "        os.ftruncate(descriptor, 1000)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    real(descriptor)\n"
+        "os.fsync = tear\n"
+    )
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        assert finish(command(out))[0] == -signal.SIGKILL
+    written = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
+    assert written in (10, 20)  # the first validation writes the best and the last one
+    assert [path.stat().st_size for path in out.glob(".*")] == [1000]
+    code, _, errors = finish(command(out, "--resume"))
+    assert (code, errors) == (0, "")
+    steps = [step for step, _ in points(read_log(out), "val_miou")]
+    assert steps == [10, 20, 30, 40]
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 40
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_in_one_line(command, tmp_path, number):
     out = tmp_path / "run"
@@ -372,7 +427,8 @@ def traced(tmp_path, monkeypatch):
         "            sys.meta_path.remove(self)\n"
         "            from rsseg.loading import WindowDataset\n"
         "            get = WindowDataset.__getitem__\n"
-        "            rank = os.environ.get('RANK', os.environ.get('LOCAL_RANK', '0'))\n"
+        "            names = ('RANK', 'LOCAL_RANK', 'SLURM_PROCID')\n"
+        "            rank = next((os.environ[n] for n in names if n in os.environ), '0')\n"
         "            file = os.path.join(os.path.dirname(__file__), f'rank_{rank}.txt')\n"
         "            def read(self, number):\n"
         "                if self.transform is not None:\n"
@@ -402,6 +458,34 @@ def test_two_processes_share_a_run(command, traced, tmp_path, launcher):
     best = torch.load(out / "best.ckpt", weights_only=True)["global_step"]
     logged = dict(points(read_log(out), "val_miou"))[best]
     assert logged == pytest.approx(read_bundle(out / "best.safetensors").scores["miou"], abs=2e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_of_slurm_share_a_run(command, traced, tmp_path, monkeypatch):
+    """As srun starts them; the same line begins the run and, queued again, leaves it as it is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {
+        "JOB_ID": 1, "JOB_NAME": "train", "NTASKS": 2, "NTASKS_PER_NODE": 2, "NNODES": 1,
+        "NODEID": 0, "JOB_NODELIST": "localhost", "NODELIST": "localhost",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    out = tmp_path / "run"
+    for shares in ({"rank_0": list(range(0, 20, 2)), "rank_1": list(range(1, 20, 2))}, {}):
+        started = []
+        for number in "01":
+            monkeypatch.setenv("SLURM_PROCID", number)
+            monkeypatch.setenv("SLURM_LOCALID", number)
+            started.append(command(out, *TWO, "--resume"))
+        (code, text, errors), (other, silent, complaint) = [finish(each) for each in started]
+        assert (code, other) == (0, 0), errors + complaint
+        assert text.count("mIoU") == 1
+        assert drawn(traced) == shares
+        for trace in traced.glob("rank_*"):
+            trace.unlink()
 
 
 @pytest.mark.slow

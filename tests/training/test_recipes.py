@@ -22,6 +22,7 @@ from rsseg import losses, models
 from rsseg.data import Catalogue, LabelledScene, read_catalogue, splits, write_catalogue
 from rsseg.data.datasets import DATASETS, published
 from rsseg.data.datasets.alpine import FREQUENT
+from rsseg.data.datasets.folder import FolderOptions, prepare_folder
 from rsseg.data.gaofen1 import FieldPolygons
 from rsseg.data.gaofen1 import prepare as prepare_gaofen1
 from rsseg.errors import RecipeError
@@ -392,14 +393,25 @@ def test_rare_classes_are_refused_where_they_mean_nothing(uneven: Catalogue) -> 
         settled(weighted(class_weights="median-frequency", rare=["cluter"]), uneven)
 
 
-# Each recipe on a miniature of its data, of which only the folder is told
+# Each recipe on a miniature of its data, and on those that no recipe is of: told is the folder
 
+START = ("model.weights=null",)
 SMALL = (
-    *("model.weights=null", "data.window=32", "model.window=64", "data.batch_size=2"),
+    *("data.window=32", "model.window=64", "data.batch_size=2"),
     *("data.workers=0", "trainer.epochs=null", "trainer.steps=2", "trainer.validate_every=2"),
     *("trainer.seeds=[3]", "trainer.precision=fp32"),
 )
-ENCODERS = {"npa-vaihingen": "resnet14t", "alpine": None}
+NETWORKS = {
+    "npa-vaihingen": (*START, "model.encoder=resnet14t"),
+    "alpine": (*START, "model.options={widths: [4, 8]}"),
+    "finetune": (),  # the embedded model and its weights
+}
+"""What of the networks is made smaller; of the others it is the encoder."""
+ELSEWHERE = (
+    ("npa-vaihingen", "potsdam"), ("mst-gid", "gid15"), ("finetune", "loveda"),
+    ("finetune", "folder"),
+)  # fmt: skip
+OWN = ("building", "grass", "road")
 
 
 @pytest.fixture
@@ -410,6 +422,9 @@ def prepared(makers: Callable[[str], Any], tmp_path: Path) -> Callable[[str], Pa
         source, target = tmp_path / "source", tmp_path / name
         if name == "taikang":
             _prepare_taikang(makers("data/gaofen1"), source, target)
+        elif name == "folder":
+            _lay_out_folder(makers("data/datasets"), source)
+            prepare_folder(source, target, FolderOptions(classes=",".join(OWN)))
         elif name == "alpine":
             _lay_out_alpine(makers("data/datasets"), source)
             published("alpine").prepare(source, target)
@@ -434,6 +449,15 @@ def _lay_out_alpine(datasets: Any, source: Path) -> None:
             pixels = generator.integers(0, end, (bands, side, side), dtype=np.uint8)
             datasets._write(path, pixels)
         (source / "splits" / f"{split}.csv").write_text(f"{name}\n", encoding="utf-8")
+
+
+def _lay_out_folder(datasets: Any, source: Path) -> None:
+    """Five images of 32 x 32 pixels and masks of 0, 1 and 2, of which one is to validate."""
+    generator = np.random.default_rng(0)
+    for number in range(5):
+        for folder, bands, end in (("images", 3, 256), ("masks", 1, len(OWN))):
+            pixels = generator.integers(0, end, (bands, 32, 32), dtype=np.uint8)
+            datasets._write(source / folder / f"{number}.tif", pixels)
 
 
 def _prepare_taikang(gaofen1: Any, source: Path, target: Path) -> None:
@@ -461,18 +485,24 @@ def _prepare_taikang(gaofen1: Any, source: Path, target: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [*((name, dataset_of(read_recipe(name))) for name in FILES), *ELSEWHERE],
+)
 def test_a_recipe_trains_where_only_the_folder_is_told(
-    name: str, prepared: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    dataset: str,
+    prepared: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())  # Lightning leaves its seed there
-    encoder = ENCODERS.get(name, "mobilenetv2_035")
-    smaller = "model.options={widths: [4, 8]}" if encoder is None else f"model.encoder={encoder}"
-    root = prepared(dataset_of(read_recipe(name)))
-    recipe = read_recipe(name, (*SMALL, smaller, f"data.root={root}"))
+    smaller = NETWORKS.get(name, (*START, "model.encoder=mobilenetv2_035"))
+    recipe = read_recipe(name, (*SMALL, *smaller, f"data.root={prepared(dataset)}"))
     result = train(recipe, tmp_path / "run")
     network, bundle = models.load(result.model)
-    assert bundle.legend.names == legend_of(recipe).names
+    legend = {"taikang": TAIKANG.names, "folder": OWN}.get(dataset)
+    assert bundle.legend.names == (legend or published(dataset).legend.names)
     assert bundle.bands == tuple(str(band) for band in recipe.data.bands)
     with torch.no_grad():
         logits = network(torch.zeros(1, len(bundle.bands), 40, 33))

@@ -73,6 +73,14 @@ def test_a_run_leaves_a_model_that_loads_and_a_recipe_that_reads(recipe, tmp_pat
     assert str(tmp_path) not in json.dumps(item)
 
 
+def test_classes_that_are_nowhere_to_validate_on_are_named(recipe, tmp_path):
+    assert train(recipe, tmp_path / "all").notes == ()
+    classes = [*recipe.model_dump()["data"]["classes"]]
+    classes += [{"code": 7, "name": "moor", "colour": (0, 9, 0)}]
+    result = train(_with(recipe, data={"classes": classes}), tmp_path / "run")
+    assert [note.partition(":")[0] for note in result.notes] == ["no pixel to validate on is moor"]
+
+
 def test_a_folder_with_a_run_is_refused_and_kept(recipe, tmp_path):
     (tmp_path / "recipe.yaml").write_text("mine")
     before = sorted(tmp_path.iterdir())
@@ -170,9 +178,7 @@ def test_a_stopped_run_goes_on_with_the_windows_that_come_next(recipe, tmp_path,
 
 
 def test_only_a_run_of_the_same_recipe_goes_on(recipe, tmp_path):
-    with pytest.raises(OutputError, match="no run to go on with"):
-        train(recipe, tmp_path / "none", resume=True)
-    train(recipe, tmp_path / "run")
+    train(recipe, tmp_path / "run", resume=True)  # begins where there is none
     changed = _with(recipe, trainer={"seeds": [6]}, optimiser={"rate": 0.5})
     reason = r"another recipe: optimiser\.rate, trainer\.seeds changed"
     with pytest.raises(RecipeError, match=reason):
@@ -244,10 +250,8 @@ def test_seeds_are_runs_of_their_own_and_done_ones_stay(recipe, tmp_path, monkey
         if done == 5:
             raise _PowerCut  # in the middle of the third
 
-    with pytest.raises(OutputError, match="no run to go on with"):
-        train(recipe, out, resume=True)
     with pytest.raises(_PowerCut):
-        train(recipe, out, on_progress=stop)
+        train(recipe, out, resume=True, on_progress=stop)
     assert progress == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6)]
     assert not (out / "seeds.json").exists()
     with pytest.raises(OutputError, match="already holds a run"):
@@ -267,12 +271,13 @@ def test_seeds_are_runs_of_their_own_and_done_ones_stay(recipe, tmp_path, monkey
     summary = json.loads((out / "seeds.json").read_text())
     scores = {seed: models.load(out / f"seed_{seed}" / "best.safetensors")[1] for seed in (0, 7, 1)}
     miou = {seed: bundle.scores["miou"] for seed, bundle in scores.items()}
-    assert summary == {
-        "miou": {str(seed): score for seed, score in miou.items()},
-        "median": statistics.median(miou.values()),
+    assert {seed: row["miou"] for seed, row in summary["seeds"].items()} == {
+        str(seed): score for seed, score in miou.items()
     }
-    assert result.seeds == miou
-    assert result.scores["miou"] == summary["median"]
+    assert summary["median"] == result.medians
+    assert result.medians["miou"] == statistics.median(miou.values())
+    assert result.scores["miou"] == result.medians["miou"]
+    assert {seed: row["miou"] for seed, row in result.seeds.items()} == miou
     assert [bundle.provenance["seed"] for bundle in scores.values()] == [0, 7, 1]
 
 
