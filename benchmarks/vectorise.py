@@ -8,6 +8,10 @@ three processes of its own, maps of more than 16 Mpx once; imports and compiling
 Memory is what a process takes at most, with all that it imports; the map is part of it.
 
     python benchmarks/vectorise.py [MPX ...]
+    python benchmarks/vectorise.py --cluster [MPX]
+
+The second is of two workers of a Dask cluster: seconds of processor in the command, which joins and
+writes, in the scheduler and in the workers, beside those of one process that does it all.
 """
 
 from __future__ import annotations
@@ -17,6 +21,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -133,6 +141,9 @@ measured(run, lambda: run(small))
 
 def main() -> None:
     """Print a row for each engine, by size."""
+    if sys.argv[1:2] == ["--cluster"]:
+        spread(int(sys.argv[2]) if sys.argv[2:] else ONCE)
+        return
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
     with tempfile.TemporaryDirectory() as folder:
         raster = f"{folder}/map.tif"
@@ -157,6 +168,71 @@ def main() -> None:
                         f"{row['mb']:>6.0f} {row['polygons']:>9,}",
                         flush=True,
                     )
+
+
+def spread(size: int) -> None:
+    """Print seconds of processor, by who has used them, of each kind of polygons."""
+    from distributed import Client
+
+    from rsseg.vectorise import VectoriseOptions, vectorise
+    from rsseg.vectorise_cluster import vectorise_on_cluster
+
+    with tempfile.TemporaryDirectory() as folder, dask(Path(folder), 2) as address:
+        make_map(f"{folder}/map.tif", round((size * 2**20) ** 0.5))
+        client = Client(address, set_as_default=False)
+        client.wait_for_workers(2)
+
+        def used() -> tuple[float, float, float]:
+            def scheduler(dask_scheduler: object) -> float:
+                return time.process_time()
+
+            workers = client.run(time.process_time).values()
+            return time.process_time(), client.run_on_scheduler(scheduler), sum(workers)
+
+        print(f"{size} Mpx {'one':>28} {'command':>8} {'scheduler':>9} {'workers':>8} {'share':>6}")
+        for out, words in (
+            ("map.gpkg", {}),
+            ("map.fgb", {}),
+            ("map.gpkg", {"sieve": 20, "min_area": 20.0, "simplify": 1.0}),
+        ):
+            options = VectoriseOptions(**words, overwrite=True)
+            found = []
+            for raster in ("map", "map"):  # the first time loads and compiles
+                paths = f"{folder}/{raster}.tif", f"{folder}/{out}"
+                began = time.process_time()
+                vectorise(*paths, options=options)
+                one, before = time.process_time() - began, used()
+                vectorise_on_cluster(*paths, cluster=address, options=options)
+                found = [b - a for a, b in zip(before, used(), strict=True)]
+            what = " ".join([out, *words])
+            command, scheduler, workers = found
+            print(
+                f"{what:<32} {one:>5.2f} {command:>8.2f} {scheduler:>9.2f} {workers:>8.2f} "
+                f"{command / sum(found):>6.2f}",
+                flush=True,
+            )
+        client.close()
+
+
+@contextmanager
+def dask(folder: Path, count: int) -> Iterator[str]:
+    """The address of a scheduler with so many workers of one thread, processes of this machine."""
+    path = folder / "scheduler.json"
+    local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(path))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    line = [sys.executable, "-m", "dask"]
+    begun = [subprocess.Popen([*line, "scheduler", *local, "--port", "0", "--no-show"], **quiet)]
+    try:
+        while not path.exists() or not path.read_text():
+            time.sleep(0.05)
+        more = ["--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
+        more += ["--local-directory", str(folder / "dask")]
+        begun += [subprocess.Popen([*line, "worker", *local, *more], **quiet) for _ in range(count)]
+        yield json.loads(path.read_text())["address"]
+    finally:
+        for process in reversed(begun):
+            process.kill()
+            process.wait()
 
 
 def measured(code: str, raster: str, folder: str, runs: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -46,16 +47,17 @@ from . import helpers
 @click.option("--layer", help="Name of the layer; the file's own if left out.")
 @click.option("--confidence", help="Confidence raster of the map, for the field mean_conf.")
 @click.option("--memory", help="Memory for the rows at work, such as 200MB; at most about 1 GB.")
+@click.option("--cluster", help="Work on a Dask cluster: its address, or local:N.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
 @helpers.output_options
-def command(raster: str, out: str, quiet: bool, as_json: bool, **choices: Any) -> None:
+def command(
+    raster: str, out: str, cluster: str | None, quiet: bool, as_json: bool, **choices: Any
+) -> None:
     """Write the polygons of the class map RASTER with their classes, areas and perimeters.
 
     Where the map is in degrees, metres are taken as pixels of the size in its middle.
     """
-    from rsseg.vectorise import vectorise
-
-    options = _options(**choices)
+    vectorise, options = _vectoriser(cluster), _options(**choices)
     with helpers.progress("vectorising", quiet=quiet) as on_progress:
         result = vectorise(raster, out, options=options, on_progress=on_progress)
     helpers.note(result.notes, quiet=quiet)
@@ -65,6 +67,24 @@ def command(raster: str, out: str, quiet: bool, as_json: bool, **choices: Any) -
     helpers.report(text, result.to_json(), quiet=quiet, as_json=as_json)
 
 
+def _vectoriser(cluster: str | None) -> Callable[..., Any]:
+    """The tool that vectorises, on a cluster if one is named."""
+    if cluster is None:
+        from rsseg.vectorise import vectorise
+
+        return vectorise
+    import functools
+    import importlib.util
+
+    from rsseg.errors import MissingExtra
+
+    if importlib.util.find_spec("distributed") is None:
+        raise MissingExtra("distributed", "dask")
+    from rsseg.vectorise_cluster import vectorise_on_cluster
+
+    return functools.partial(vectorise_on_cluster, cluster=cluster)
+
+
 def _options(connectivity: str, classes: str, memory: str | None, **rest: Any) -> Any:
     """The text of the command line as `VectoriseOptions`."""
     from rsseg.prediction.options import parse_bytes
@@ -72,7 +92,7 @@ def _options(connectivity: str, classes: str, memory: str | None, **rest: Any) -
 
     return VectoriseOptions(
         connectivity=int(connectivity),
-        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+        classes=tuple(helpers.names(classes or None) or ()),
         memory=None if memory is None else parse_bytes(memory),
         **rest,
     )

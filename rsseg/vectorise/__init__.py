@@ -5,10 +5,11 @@
   `dissolving` change by way of `adjacency`, and `assembling` makes polygons of them
 - `runs`, `labelling`, `tracing`, `rings`: from pixels to regions and to the rings around them
 - `arcs`, `simplifying`, `smoothing`, `triangles`, `heap`: rings with fewer and rounder corners
+- `strips`, `joining`, `joined_rows`: strips outlined each by itself, wherever that is, then joined
 - `measure`: their areas in m² and perimeters in m
 - `rows`, `formats`, `layers`: the vector files they are written to; `arrow` hands them to GDAL,
   `geopackage` and `geoparquet` do what GDAL does not
-- `options`, `tool`: ``vectorise``, which joins them
+- `options`, `table`, `tool`: ``vectorise``, which joins them
 
 The names are loaded when first used.
 """

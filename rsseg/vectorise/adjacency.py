@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from numba import njit
 
 from rsseg.legend import NODATA
-from rsseg.vectorise.labelling import Labeller, Regions
+from rsseg.vectorise.labelling import Labeller, Regions, StripLabels
 from rsseg.vectorise.runs import Ints, Runs
 
 Bytes = npt.NDArray[np.uint8]
@@ -51,8 +52,12 @@ class Pairs:
         """Take the pairs of the next rows."""
         found = np.empty((6 * len(runs.starts), 3), np.int32)
         used = _meet(runs.offsets, runs.starts, runs.codes, runs.labels, self._corners, found)
-        self._parts.append(found[:used].copy())
-        self._held += used
+        self.append(found[:used].copy(), regions)
+
+    def append(self, pairs: npt.NDArray[np.int32], regions: Regions) -> None:
+        """Take pairs that were found elsewhere, ``(M, 3)``."""
+        self._parts.append(pairs)
+        self._held += len(pairs)
         if self._held > 2 * self._joined + _WORTH:
             self.join(regions)
 
@@ -72,47 +77,131 @@ class Pairs:
         return joined
 
 
-class Recoded:
-    """Strips of which small regions take the code of a neighbour, decided over the whole raster.
+Decision = Callable[[Regions, npt.NDArray[np.int32], float], Ints]
+"""The code of each root, ``(N,)``, made from settled regions, pairs of roots and what is small."""
 
-    Labels do not depend on strips, so the second reading finds those of the first.
+
+@dataclass(frozen=True)
+class Recoded:
+    """Strips of which regions take other codes.
+
+    Labels do not depend on how a raster is read, so each reading finds the same.
 
     Args:
         source: Strips to change.
         connectivity: 4 or 8.
-        small: Regions of fewer pixels are small.
-        decide: Makes the code of each root, ``(N,)``, from settled regions and pairs of roots.
-        on_pixels: Called with the pixels of each strip of the first reading.
+        codes: The code of each label, ``(N,)``.
     """
 
-    def __init__(
-        self,
-        source: Strips,
-        connectivity: int,
-        small: float,
-        decide: Callable[[Regions, npt.NDArray[np.int32], float], Ints],
-        on_pixels: Callable[[int], None],
-    ) -> None:
-        self._source = source
-        self._connectivity = connectivity
-        labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
-        with closing(source(on_pixels, confidence=False)) as strips:
-            for codes, _ in strips:
-                pairs.add(labeller.add(codes), labeller.regions)
-        regions = labeller.regions
-        joined = pairs.join(regions)
-        self._codes = decide(regions, joined, small)[regions.parent].astype(np.uint8)
+    source: Strips
+    connectivity: int
+    codes: Bytes
 
     def __call__(
         self, on_pixels: Callable[[int], None], *, confidence: bool
     ) -> Generator[tuple[Bytes, Bytes | None], None, None]:
         """Read them once."""
-        labeller = Labeller(NODATA, self._connectivity)
-        with closing(self._source(on_pixels, confidence=confidence)) as strips:
+        labeller = Labeller(NODATA, self.connectivity)
+        with closing(self.source(on_pixels, confidence=confidence)) as strips:
             for codes, shares in strips:
                 runs = labeller.add(codes)
-                _paint(runs.offsets, runs.starts, runs.labels, self._codes, codes)
+                _paint(runs.offsets, runs.starts, runs.labels, self.codes, codes)
                 yield codes, shares
+
+
+def recoded(
+    source: Strips,
+    connectivity: int,
+    small: float,
+    decide: Decision,
+    on_pixels: Callable[[int], None],
+) -> Recoded:
+    """Strips of which small regions take the code of a neighbour, decided over the whole raster.
+
+    Args:
+        source: Strips to change.
+        connectivity: 4 or 8.
+        small: Regions of fewer pixels are small.
+        decide: What code each takes.
+        on_pixels: Called with the pixels of each strip while deciding.
+    """
+    labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
+    with closing(source(on_pixels, confidence=False)) as strips:
+        for codes, _ in strips:
+            pairs.add(labeller.add(codes), labeller.regions)
+    return Recoded(source, connectivity, _decided(labeller.regions, pairs, small, decide))
+
+
+@dataclass(frozen=True)
+class StripNeighbours:
+    """Which regions adjoin in a strip that was labelled by itself.
+
+    Args:
+        labels: Its regions.
+        pairs: Adjoining labels of which one may be small, with their border, below the first row
+            of the strip, ``(M, 3)``.
+    """
+
+    labels: StripLabels
+    pairs: npt.NDArray[np.int32]
+
+
+def neighbours(
+    source: Strips, connectivity: int, small: float, on_pixels: Callable[[int], None]
+) -> StripNeighbours:
+    """Those in a strip, of which nothing above or below is known.
+
+    Args:
+        source: The strip.
+        connectivity: 4 or 8.
+        small: Regions of fewer pixels are small.
+        on_pixels: Called with the pixels of each reading.
+    """
+    labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
+    first: Runs | None = None
+    with closing(source(on_pixels, confidence=False)) as strips:
+        for codes, _ in strips:
+            runs = labeller.add(codes)
+            if first is None:
+                runs = runs.from_row_1()
+                first = runs.alone(0)
+            pairs.add(runs, labeller.regions)
+    assert first is not None
+    joined = pairs.join(labeller.regions)
+    labels = labeller.strip(first)
+    return StripNeighbours(replace(labels, regions=_without_sums(labels.regions)), joined)
+
+
+def recoded_in_strips(
+    found: Iterable[StripNeighbours], connectivity: int, small: float, decide: Decision
+) -> list[Bytes]:
+    """The code of each label of each strip, decided over the whole raster.
+
+    Args:
+        found: What adjoins in each strip, from top to bottom.
+        connectivity: 4 or 8.
+        small: Regions of fewer pixels are small.
+        decide: What code each takes.
+    """
+    labeller, pairs = Labeller(NODATA, connectivity), Pairs(connectivity, small)
+    offsets = []
+    for strip in found:
+        cut, offset = labeller.join(strip.labels)
+        pairs.add(cut, labeller.regions)
+        pairs.append(strip.pairs + np.array([offset, offset, 0], np.int32), labeller.regions)
+        offsets.append(offset)
+    return np.split(_decided(labeller.regions, pairs, small, decide), offsets[1:])
+
+
+def _without_sums(regions: Regions) -> Regions:
+    """The same with one zero for each column that pairs do not need: it goes over a network."""
+    row, total = np.zeros(1, np.int32), np.zeros(1, np.int64)
+    return Regions(regions.parent, regions.code, row, regions.area, total, total)
+
+
+def _decided(regions: Regions, pairs: Pairs, small: float, decide: Decision) -> Bytes:
+    joined = pairs.join(regions)
+    return decide(regions, joined, small)[regions.parent].astype(np.uint8)
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rsseg.vectorise.arcs import refine
 from rsseg.vectorise.labelling import Labeller, unite
 from rsseg.vectorise.rings import find_rings, write_rings
-from rsseg.vectorise.runs import Flags, Ints, Longs
+from rsseg.vectorise.runs import Flags, Ints, Longs, Runs
 from rsseg.vectorise.tracing import Tracer
 
 _WORTH = 1 << 19
@@ -35,6 +35,8 @@ class Rings:
             have several.
         codes: Code of each geometry, ``(N,)``.
         confidence: Mean confidence of its pixels, in bytes, NaN if none has one; ``(N,)``.
+        keys: What they are sorted by: last row, then row and column of the first pixel,
+            ``(N, 3)``.
     """
 
     points: npt.NDArray[np.float64]
@@ -43,6 +45,7 @@ class Rings:
     groups: Longs
     codes: Longs
     confidence: npt.NDArray[np.float64]
+    keys: Ints
 
 
 class Assembler:
@@ -58,6 +61,7 @@ class Assembler:
         connectivity: 4 joins pixels by edges, 8 also by corners.
         simplify: Tolerance in pixels, see `arcs`; 0 keeps all corners.
         smooth: Whether corners are rounded.
+        top: The row to begin with.
     """
 
     def __init__(
@@ -69,15 +73,16 @@ class Assembler:
         connectivity: int = 4,
         simplify: float = 0,
         smooth: bool = False,
+        top: int = 0,
     ) -> None:
         self._shape = height, width
         self._void = void
         self._eight = connectivity == 8
         self._simplify, self._smooth = simplify, smooth
-        self._labeller = Labeller(void)
-        self._tracer = Tracer(height, width)
+        self._labeller = Labeller(void, top=top)
+        self._tracer = Tracer(height, width, top)
         self._groups: Ints = np.empty(0, np.int32)
-        self._marks = _Marks(width if simplify or smooth else None)
+        self._marks = Marks(width if simplify or smooth else None, top)
         self._open = 0
 
     def add(
@@ -89,26 +94,36 @@ class Assembler:
             codes: Whole numbers ``(n, W)``.
             confidence: Bytes of their confidence, 255 for none, ``(n, W)``.
         """
-        runs = self._labeller.add(codes, confidence)
-        self._tracer.add(runs, self._marks.more(len(codes)))
-        # What stays open is looked at again only when as much has come: the effort stays in step.
-        if len(self._tracer.records) > 2 * self._open + _WORTH:
+        self._trace(self._labeller.add(codes, confidence))
+        if self._is_worth():
             yield from self._let_go()
 
     def finish(self) -> Iterator[Rings]:
         """Close the raster below its last row; gives the remaining batches."""
-        self._tracer.add(
-            self._labeller.add(np.full((1, self._shape[1]), self._void, np.int64)),
-            self._marks.more(1),
-        )
+        self._trace(self._labeller.add(np.full((1, self._shape[1]), self._void, np.int64)))
         yield from self._let_go()
+
+    def _trace(self, runs: Runs) -> None:
+        """Trace what lies above each row but the first."""
+        self._tracer.add(runs, self._marks.more(len(runs.offsets) - 2))
+
+    def _is_worth(self, more: int = 0) -> bool:
+        """Whether to look for complete polygons, with so many corners that are held elsewhere.
+
+        What stays open is looked at again only when as much has come: the effort stays in step.
+        """
+        return len(self._tracer.records) + more > 2 * self._open + _WORTH
+
+    def _reaching(self) -> Flags:
+        """Whether a label is the root of a region that may go on, ``(N,)``."""
+        return self._labeller.reaching()
 
     def _let_go(self) -> Iterator[Rings]:
         regions, tracer = self._labeller.regions, self._tracer
         parent = regions.settle()
         groups = self._group(parent)
         still = np.zeros(len(parent), bool)
-        still[groups[self._labeller.reaching()]] = True
+        still[groups[self._reaching()]] = True
         own = parent == np.arange(len(parent))
         closed = own & ~still[groups]
         records = tracer.records
@@ -119,14 +134,20 @@ class Assembler:
         np.maximum.at(ended, groups[closed], regions.last[closed])
         whose = groups[owner]
         order = np.lexsort((first, hole, owner, whose, ended[whose]))
-        yield from self._batches(first[order], size[order], owner[order], hole[order], groups)
+        yield from self._batches(
+            *(first[order], size[order], owner[order], hole[order]), groups, ended
+        )
         kept = own & ~closed
         numbers = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)[parent]
         tracer.take(~closed[parent[records.region]], numbers)
-        self._labeller.take(kept, numbers)
+        self._take(kept, numbers)
         self._groups = numbers[groups[kept]]
         self._open = len(tracer.records)
         self._marks.drop(int(tracer.records.y.min()) if self._open else None)
+
+    def _take(self, kept: Flags, numbers: Ints) -> None:
+        """Keep these roots alone, under the new number of each old label."""
+        self._labeller.take(kept, numbers)
 
     def _group(self, parent: Ints) -> Ints:
         """Join what meets at crossings; returns the least label of each label's geometry."""
@@ -146,7 +167,7 @@ class Assembler:
         return groups
 
     def _batches(
-        self, first: Longs, size: Longs, owner: Ints, hole: Flags, groups: Ints
+        self, first: Longs, size: Longs, owner: Ints, hole: Flags, groups: Ints, ended: Ints
     ) -> Iterator[Rings]:
         """Geometries with about `_POINTS` corners at a time, from their rings in order."""
         regions = self._labeller.regions
@@ -154,6 +175,8 @@ class Assembler:
         members = owner[polygons[:-1]]
         changes = np.flatnonzero(np.diff(groups[members], prepend=-1))
         starts = np.append(changes, len(members))
+        records, begin = self._tracer.records, first[polygons[changes]]
+        keys = np.stack([ended[groups[members[changes]]], records.y[begin], records.x[begin]], 1)
         corners = np.append(0, np.cumsum(size))[polygons[starts]]
         low = 0
         while low < len(changes):
@@ -170,6 +193,7 @@ class Assembler:
                 groups=starts[low : high + 1] - own.start,
                 codes=regions.code[members[starts[low:high]]],
                 confidence=np.where(count, total / np.maximum(count, 1), np.nan),
+                keys=keys[low:high],
             )
             low = high
 
@@ -189,17 +213,18 @@ class Assembler:
         )
 
 
-class _Marks:
+class Marks:
     """Bits of corners in the rows that open polygons span.
 
     Args:
         width: Columns of the raster; None if no marks are needed.
+        top: The row of the first marks.
     """
 
-    def __init__(self, width: int | None) -> None:
+    def __init__(self, width: int | None, top: int) -> None:
         self._used = 0
         self._room = np.zeros((0, 0 if width is None else (width + 8) // 8), np.uint8)
-        self.top = 0
+        self.top = top
 
     @property
     def rows(self) -> npt.NDArray[np.uint8]:

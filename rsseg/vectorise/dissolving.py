@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from rsseg.vectorise.adjacency import Recoded, Strips
+from rsseg.vectorise.adjacency import Strips, recoded
 from rsseg.vectorise.heap import pop, push
 from rsseg.vectorise.labelling import Regions, root_of
 from rsseg.vectorise.runs import Ints
@@ -31,10 +31,11 @@ def dissolved(
         connectivity: 4 or 8.
         on_pixels: Called with the pixels of each strip while deciding.
     """
-    return Recoded(source, connectivity, min_area, _codes, on_pixels)
+    return recoded(source, connectivity, min_area, dissolved_codes, on_pixels)
 
 
-def _codes(regions: Regions, pairs: npt.NDArray[np.int32], small: float) -> Ints:
+def dissolved_codes(regions: Regions, pairs: npt.NDArray[np.int32], small: float) -> Ints:
+    """The code that each region takes by `dissolved`, see `adjacency.Decision`."""
     parent = np.arange(len(regions), dtype=np.int32)
     codes = regions.code.copy()
     _dissolve(pairs, parent, codes, regions.area.copy(), small)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from pyproj import CRS
 
 from rsseg.vectorise.rows import Layer, Rows
@@ -38,26 +37,22 @@ def write_geoparquet(path: Path, layer: Layer, rows: Iterable[Rows]) -> None:
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     with parquet.ParquetWriter(path, schema, compression="zstd") as target:
         for group in rows:
-            boxes = shapely.bounds(group.polygons)
-            np.minimum(extent[:2], boxes[:, :2].min(axis=0), out=extent[:2])
-            np.maximum(extent[2:], boxes[:, 2:].max(axis=0), out=extent[2:])
-            target.write_batch(_batch(layer, group, boxes, schema))
+            np.minimum(extent[:2], group.boxes[:, :2].min(axis=0), out=extent[:2])
+            np.maximum(extent[2:], group.boxes[:, 2:].max(axis=0), out=extent[2:])
+            target.write_batch(_batch(group, schema))
         target.add_key_value_metadata({"geo": json.dumps(_metadata(layer, extent))})
 
 
-def _batch(
-    layer: Layer, rows: Rows, boxes: npt.NDArray[np.float64], schema: pyarrow.Schema
-) -> pyarrow.RecordBatch:
+def _batch(rows: Rows, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
     import pyarrow
 
     columns = [
         pyarrow.array(values, field.type, from_pandas=True)
         for values, field in zip(rows.values, schema, strict=False)
     ]
-    wkb = shapely.to_wkb(layer.geometries(rows.polygons))
-    sides = [pyarrow.array(side) for side in np.ascontiguousarray(boxes.T)]
+    sides = [pyarrow.array(side) for side in np.ascontiguousarray(rows.boxes.T)]
     box = pyarrow.StructArray.from_arrays(sides, fields=list(schema.field("bbox").type))
-    columns += [pyarrow.array(wkb, pyarrow.binary()), box]
+    columns += [pyarrow.array(rows.wkb, pyarrow.binary()), box]
     return pyarrow.record_batch(columns, schema=schema)
 
 

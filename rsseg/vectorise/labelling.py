@@ -69,18 +69,36 @@ class Regions:
         return self.parent
 
 
+@dataclass(frozen=True)
+class StripLabels:
+    """The regions of a strip that was labelled by itself.
+
+    Args:
+        regions: What is known of each label; a column of one value has it for all.
+        first: Runs of its first row, alone.
+        last: Runs of its last row, alone.
+        rows: How many it has.
+    """
+
+    regions: Regions
+    first: Runs
+    last: Runs
+    rows: int
+
+
 class Labeller:
     """Labels the regions of a raster from its rows, top to bottom.
 
     Args:
         void: Code of invalid pixels; any that does not occur if all are valid.
         connectivity: 4 joins pixels by edges, 8 also by corners.
+        top: The row to begin with; what lies above it is taken for void.
     """
 
-    def __init__(self, void: int, connectivity: int = 4) -> None:
+    def __init__(self, void: int, connectivity: int = 4, top: int = 0) -> None:
         self._void = void
         self._reach = 1 if connectivity == 8 else 0
-        self._row = 0
+        self._top = self._row = top
         self._room = Regions.room_for(0)
         self._used = 0
         self._above = Runs.nothing()
@@ -109,6 +127,35 @@ class Labeller:
         self._row += len(codes)
         self._above = runs.above_next()
         return runs
+
+    def join(self, strip: StripLabels) -> tuple[Runs, int]:
+        """Take the next rows as they were labelled by themselves.
+
+        Returns:
+            The last row before them and their first, labelled; and by how much their labels are
+            greater now.
+        """
+        offset, count = self._used, len(strip.regions)
+        self._reserve(count)
+        self._used += count
+        room: tuple[npt.NDArray[Any], ...] = self.regions.columns
+        known: tuple[npt.NDArray[Any], ...] = strip.regions.columns
+        for new, old in zip(room, known, strict=True):
+            new[offset:] = old
+        self.regions.parent[offset:] += np.int32(offset)
+        cut = self._above.above(strip.first.relabelled(offset))
+        _touch(cut.offsets, cut.starts, cut.codes, cut.labels, self._reach, self.regions.parent)
+        self._above = strip.last.relabelled(offset)
+        self._row += strip.rows
+        return cut, offset
+
+    def strip(self, first: Runs) -> StripLabels:
+        """All rows so far, as `join` takes them.
+
+        Args:
+            first: Their first row, alone, with labels as they are now.
+        """
+        return StripLabels(self.regions, first, self._above, self._row - self._top)
 
     def take(self, kept: npt.NDArray[np.bool_], labels: Ints) -> None:
         """Keep these roots alone.
@@ -219,6 +266,24 @@ def _connect(
                         total[label] += share
                         confident[label] += 1
     return known
+
+
+@njit(nogil=True, cache=True)
+def _touch(offsets: Any, starts: Any, codes: Any, labels: Any, reach: int, parent: Any) -> None:
+    """Join the labels of runs of row 1 with those of equal runs of row 0 that they touch."""
+    above, end = offsets[0], offsets[1]
+    for run in range(offsets[1], offsets[2]):
+        if labels[run] < 0:
+            continue
+        start, stop = starts[run], starts[run + 1]
+        while above + 1 < end and starts[above + 1] <= start - reach:
+            above += 1
+        other = above
+        while other < end and starts[other] < stop + reach:
+            if codes[other] == codes[run]:
+                a, b = root_of(parent, labels[run]), root_of(parent, labels[other])
+                parent[max(a, b)] = min(a, b)
+            other += 1
 
 
 @njit(nogil=True, cache=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyogrio
-import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyogrio.raw import write_arrow
 
@@ -141,8 +140,7 @@ def _columns(layer: Layer, rows: Iterable[Rows]) -> Iterator[list[Column]]:
             _texts(values) if field is str else Column.numbers(values)
             for field, values in zip(layer.fields.values(), batch.values, strict=True)
         ]
-        geometries = shapely.to_wkb(layer.geometries(batch.polygons))
-        yield [*columns, Column.pieces(geometries)]
+        yield [*columns, Column.pieces(batch.wkb.tolist())]
 
 
 def _texts(values: npt.NDArray[np.object_]) -> Column:

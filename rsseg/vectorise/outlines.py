@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from rsseg.vectorise.polygons import Polygons, build, require_amount, require_co
 from rsseg.vectorise.reading import ClassStrips
 from rsseg.vectorise.sieve import sieved
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -31,11 +34,25 @@ class Batch:
         codes: File codes of their classes, int64.
         confidence: Mean confidence of their pixels, 0-1, NaN where no pixel has one; None if
             there is no confidence raster.
+        keys: What they are sorted by over the whole raster, see `assembling.Rings`, ``(N, 3)``.
     """
 
     outlines: Polygons
     codes: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float64] | None
+    keys: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rings: Rings, *, known: bool) -> Batch:
+        """That of bare coordinates, and whether their confidence is known."""
+        confidence = rings.confidence / ONE if known else None
+        return cls(build(rings), rings.codes, confidence, rings.keys)
+
+    @classmethod
+    def nothing(cls, *, known: bool) -> Batch:
+        """An empty one, and whether there is a confidence raster."""
+        polygons, confidence = np.empty(0, object), np.empty(0) if known else None
+        return cls(polygons, np.empty(0, np.int64), confidence, np.empty((0, 3), np.int32))
 
 
 def outlines(
@@ -116,18 +133,14 @@ def outlines(
         with closing(source(on_pixels, confidence=known)) as read:
             for codes, shares in read:
                 for rings in assembler.add(codes, shares):
-                    yield _batch(rings, known)
+                    yield Batch.of(rings, known=known)
         for rings in assembler.finish():
-            yield _batch(rings, known)
+            yield Batch.of(rings, known=known)
 
-    yield from _ahead(batches(), stopped)
-
-
-def _batch(rings: Rings, known: bool) -> Batch:
-    return Batch(build(rings), rings.codes, rings.confidence / ONE if known else None)
+    yield from ahead(batches(), stopped)
 
 
-def _ahead(batches: Generator[Batch, None, None], stopped: Event) -> Generator[Batch, None, None]:
+def ahead(batches: Generator[Made, None, None], stopped: Event) -> Generator[Made, None, None]:
     """Batches, the next of which is made while one is in use.
 
     Whoever leaves early sets ``stopped``: else the maker would read on to the end of a batch.

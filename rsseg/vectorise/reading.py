@@ -41,6 +41,7 @@ class ClassStrips:
         raster: One band of 8-bit codes; 255, the file's nodata and what its mask hides are void.
         confidence: Bytes of the codes' confidence on the same grid, 255 where there is none.
         memory: Bytes that working on a strip may take; None for about 1 GB.
+        rows: First row to read and the end of the last; all if None.
 
     Raises:
         SceneError: If a raster cannot be opened or has other pixels.
@@ -51,6 +52,7 @@ class ClassStrips:
     raster: str | Path
     confidence: str | Path | None = None
     memory: int | None = None
+    rows: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         with open_raster(self.raster) as dataset:
@@ -70,7 +72,7 @@ class ClassStrips:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Rows and columns of the raster."""
         with open_raster(self.raster) as dataset:
             return dataset.height, dataset.width
 
@@ -91,13 +93,13 @@ class ClassStrips:
             try:
                 if confidence and self.confidence is not None:
                     sources.append(reader.submit(open_raster, self.confidence).result())
-                height, width = sources[0].shape
+                first, last = self.rows or (0, sources[0].height)
                 rows = self._rows(sources[0])
-                waiting = reader.submit(_read, sources, 0, min(rows, height))
-                for row in range(0, height, rows):
+                waiting = reader.submit(_read, sources, first, min(first + rows, last))
+                for row in range(first, last, rows):
                     found = waiting.result()
-                    if row + rows < height:
-                        stop = min(row + 2 * rows, height)
+                    if row + rows < last:
+                        stop = min(row + 2 * rows, last)
                         waiting = reader.submit(_read, sources, row + rows, stop)
                     yield found
                     on_pixels(found[0].size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +47,15 @@ class Layer:
         """The one type of its geometries."""
         return "MultiPolygon" if self.multi else "Polygon"
 
-    def geometries(self, polygons: Polygons) -> Polygons:
-        """Polygons and MultiPolygons in the one type of the layer."""
-        if not self.multi:
-            return polygons
-        parts, owners = shapely.get_parts(polygons, return_index=True)
-        return np.asarray(shapely.multipolygons(parts, indices=owners), dtype=object)
-
 
 @dataclass(frozen=True)
 class Rows:
     """Polygons on the ground with their fields, ``(N,)`` each.
 
     Args:
-        polygons: Geometries in the CRS of the layer.
+        wkb: Geometries in the CRS of the layer, all of its type, as well-known binary.
+        corners: Points of each, int64.
+        boxes: Their bounds, ``(N, 4)``.
         codes: Class codes, int32.
         names: Class names.
         areas: m², float64.
@@ -68,20 +63,59 @@ class Rows:
         confidence: Mean confidence 0-1, float64, NaN where there is none; None without a raster.
     """
 
-    polygons: Polygons
+    wkb: npt.NDArray[np.object_]
+    corners: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float64]
     codes: npt.NDArray[np.int32]
     names: npt.NDArray[np.object_]
     areas: npt.NDArray[np.float64]
     perimeters: npt.NDArray[np.float64]
     confidence: npt.NDArray[np.float64] | None = None
 
-    def __len__(self) -> int:
-        return len(self.polygons)
+    @classmethod
+    def of(
+        cls,
+        polygons: Polygons,
+        codes: npt.NDArray[np.int32],
+        names: npt.NDArray[np.object_],
+        areas: npt.NDArray[np.float64],
+        perimeters: npt.NDArray[np.float64],
+        confidence: npt.NDArray[np.float64] | None = None,
+        *,
+        multi: bool = False,
+    ) -> Rows:
+        """Those of geometries.
 
-    def __getitem__(self, part: slice) -> Rows:
+        Args:
+            polygons: Polygons and MultiPolygons.
+            codes: See above, as all that follow.
+            names: See above.
+            areas: See above.
+            perimeters: See above.
+            confidence: See above.
+            multi: Whether all become MultiPolygons.
+        """
+        if multi:
+            parts, owners = shapely.get_parts(polygons, return_index=True)
+            polygons = np.asarray(shapely.multipolygons(parts, indices=owners), dtype=object)
+        corners, boxes = shapely.get_num_coordinates(polygons), shapely.bounds(polygons)
+        wkb = np.asarray(shapely.to_wkb(polygons), dtype=object)
+        return cls(wkb, corners, boxes, codes, names, areas, perimeters, confidence)
+
+    @property
+    def polygons(self) -> Polygons:
+        """The geometries."""
+        return np.asarray(shapely.from_wkb(self.wkb), dtype=object)
+
+    def __len__(self) -> int:
+        return len(self.wkb)
+
+    def __getitem__(self, part: slice | npt.NDArray[np.int64]) -> Rows:
         confidence = None if self.confidence is None else self.confidence[part]
         return Rows(
-            self.polygons[part],
+            self.wkb[part],
+            self.corners[part],
+            self.boxes[part],
             self.codes[part],
             self.names[part],
             self.areas[part],
@@ -110,7 +144,7 @@ def regrouped(rows: Iterable[Rows]) -> Iterator[Rows]:
     held: list[Rows] = []
     count = points = 0
     for batch in rows:
-        sizes = shapely.get_num_coordinates(batch.polygons)
+        sizes = batch.corners
         start = 0
         while start < len(batch):
             # how many more fit: by number, and by points, but at least one in a batch
@@ -123,12 +157,13 @@ def regrouped(rows: Iterable[Rows]) -> Iterator[Rows]:
                 points += int(sizes[start : start + taken].sum())
                 start += taken
             if start < len(batch):
-                yield _joined(held)
+                yield joined(held)
                 held, count, points = [], 0, 0
     if held:
-        yield _joined(held)
+        yield joined(held)
 
 
-def _joined(batches: list[Rows]) -> Rows:
-    columns = zip(*((batch.polygons, *batch.values) for batch in batches), strict=True)
+def joined(batches: Sequence[Rows]) -> Rows:
+    """Batches, of which there is at least one, as one."""
+    columns = zip(*((b.wkb, b.corners, b.boxes, *b.values) for b in batches), strict=True)
     return Rows(*map(np.concatenate, columns))

@@ -47,14 +47,39 @@ class Runs:
         void = np.array([-1], np.int32)
         return cls(np.array([0, 1]), void, np.array([VOID]), void.copy())
 
+    def alone(self, row: int) -> Runs:
+        """One row by itself, as row 0 of a strip."""
+        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
+        return Runs(
+            np.array([0, stop - start]),
+            self.starts[start:stop].copy(),
+            self.codes[start:stop].copy(),
+            self.labels[start:stop].copy(),
+        )
+
     def above_next(self) -> Runs:
         """The last row alone, as row 0 of the next strip."""
-        row = self.last_row
+        return self.alone(len(self.offsets) - 2)
+
+    def from_row_1(self) -> Runs:
+        """The same rows less row 0."""
+        start = int(self.offsets[1])
         return Runs(
-            np.array([0, row.stop - row.start]),
-            self.starts[row].copy(),
-            self.codes[row].copy(),
-            self.labels[row].copy(),
+            self.offsets[1:] - start, self.starts[start:], self.codes[start:], self.labels[start:]
+        )
+
+    def relabelled(self, offset: int) -> Runs:
+        """The same with other labels: so much greater, -1 stays."""
+        labels = np.where(self.labels >= 0, self.labels + np.int32(offset), np.int32(-1))
+        return Runs(self.offsets, self.starts, self.codes, labels)
+
+    def above(self, below: Runs) -> Runs:
+        """These rows, and others below them."""
+        return Runs(
+            np.concatenate([self.offsets, self.offsets[-1] + below.offsets[1:]]),
+            np.concatenate([self.starts, below.starts]),
+            np.concatenate([self.codes, below.codes]),
+            np.concatenate([self.labels, below.labels]),
         )
 
 

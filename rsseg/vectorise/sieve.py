@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from rsseg.vectorise.adjacency import Recoded, Strips
+from rsseg.vectorise.adjacency import Strips, recoded
 from rsseg.vectorise.labelling import Regions
 from rsseg.vectorise.runs import Ints
 
@@ -30,10 +30,11 @@ def sieved(
         connectivity: 4 or 8.
         on_pixels: Called with the pixels of each strip while deciding.
     """
-    return Recoded(source, connectivity, threshold, _codes, on_pixels)
+    return recoded(source, connectivity, threshold, sieved_codes, on_pixels)
 
 
-def _codes(regions: Regions, pairs: npt.NDArray[np.int32], small: float) -> Ints:
+def sieved_codes(regions: Regions, pairs: npt.NDArray[np.int32], small: float) -> Ints:
+    """The code that each region takes by `sieved`, see `adjacency.Decision`."""
     target = np.full(len(regions), -1, np.int32)
     _choose(pairs, regions.area, small, target)
     codes = regions.code.copy()

@@ -63,17 +63,37 @@ class Records:
         return self.x, self.y, self.next, self.region, self.node
 
 
+@dataclass(frozen=True)
+class StripRecords:
+    """Records of a strip that was traced by itself, from below its first row on.
+
+    Args:
+        ends: How many cracks of its first row have ends above it that are not known; the first
+            records stand for those from which rings come down, as many for those they go up to.
+        records: Those, then all others.
+        pending: For each crack of its last row the records at its upper end, ``(2, M)``.
+        crossings: Pairs of records at crossings whose cells have equal codes, ``(K, 2)``.
+    """
+
+    ends: int
+    records: Records
+    pending: Ints
+    crossings: Ints
+
+
 class Tracer:
     """Makes the records of the rings of a raster from its runs, top to bottom.
 
     Args:
         height: Rows of the raster.
         width: Its columns.
+        top: The row to begin with.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, top: int = 0) -> None:
         self._shape = height, width
-        self._row = 0
+        self._row = top
+        self._ends = 0
         self._room = Records.room_for(0)
         self._used = 0
         self._pending = np.full((2, 1), -1, np.int32)
@@ -106,6 +126,57 @@ class Tracer:
         self.crossings = np.concatenate([self.crossings, crossings[:crossed]])
         self._pending = pending[:, runs.last_row].copy()
         self._row += len(runs.offsets) - 2
+
+    def begin_below(self, row: Runs) -> None:
+        """Begin below a row, of which the upper ends of its cracks are not known.
+
+        Args:
+            row: Its labelled runs, alone.
+        """
+        known = row.labels[row.labels >= 0]
+        self._ends = ends = len(row.starts) if len(known) else 0
+        self._row += 1
+        self._reserve(2 * ends)
+        self._used = 2 * ends
+        held = self.records
+        held.x[:], held.y[:], held.next[:], held.node[:] = 0, self._row, -1, False
+        if ends:
+            held.region[:] = known[0]  # any that stays open
+        self._pending = np.full((2, len(row.starts)), -1, np.int32)
+        if ends:
+            self._pending[:] = np.arange(2 * ends, dtype=np.int32).reshape(2, ends)
+
+    @property
+    def strip(self) -> StripRecords:
+        """All records, as `join` takes them."""
+        return StripRecords(self._ends, self.records, self._pending, self.crossings)
+
+    def join(self, strip: StripRecords, labels: int, rows: int) -> None:
+        """Take the records of the next rows, whose first one was added already.
+
+        Args:
+            strip: The records.
+            labels: By how much their labels are greater now.
+            rows: Rows that were traced.
+        """
+        ends, offset, new = strip.ends, self._used, strip.records[2 * strip.ends :]
+        self._reserve(len(new))
+        self._used += len(new)
+        # By number in the strip: what the ends are, then the records where they lie now.
+        upper = self._pending.ravel() if ends else np.empty(0, np.int32)
+        places = np.concatenate([upper, np.arange(offset, self._used, dtype=np.int32), [-1]])
+        places = places.astype(np.int32)
+        held = self.records
+        for mine, theirs in zip(held.columns, new.columns, strict=True):
+            mine[offset:] = theirs
+        held.next[offset:] = places[new.next]
+        held.region[offset:] += np.int32(labels)
+        down, after = upper[:ends], strip.records.next[:ends]
+        goes_on = after >= 0
+        held.next[down[goes_on]] = places[after[goes_on]]
+        self.crossings = np.concatenate([self.crossings, places[strip.crossings]])
+        self._pending = places[strip.pending]
+        self._row += rows
 
     def take(self, kept: Flags, labels: Ints) -> None:
         """Keep these records alone.

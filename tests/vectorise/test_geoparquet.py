@@ -26,7 +26,7 @@ def table(count=20):
     codes = (np.arange(count) % 3).astype(np.int32)
     confidence = np.where(codes == 0, np.nan, 0.5)
     names = np.array(LAND_COVER.names, object)[codes]
-    return Rows(
+    return Rows.of(
         polygons, codes, names, shapely.area(polygons), shapely.length(polygons), confidence
     )
 

@@ -45,7 +45,7 @@ def rows(count=50, seed=0):
     confidence = generator.random(count)
     confidence[::7] = np.nan
     names = np.array(LAND_COVER.names, object)[codes]
-    return Rows(
+    return Rows.of(
         polygons, codes, names, shapely.area(polygons), shapely.length(polygons), confidence
     )
 
@@ -123,7 +123,7 @@ def test_no_rows_are_an_empty_layer(tmp_path, suffix, multi):
 def test_one_type_of_geometry(tmp_path, suffix):
     table = rows(4)
     pair = shapely.multipolygons(table.polygons[:1].tolist() + [shapely.box(0, 0, 1, 1)])
-    mixed = Rows(np.array([*table.polygons[:3], pair]), *table.values)
+    mixed = Rows.of(np.array([*table.polygons[:3], pair]), *table.values, multi=True)
     write_layers(tmp_path / f"a{suffix}", Layer("a", UTM, True, True), [mixed], legend)
     found = read(tmp_path / f"a{suffix}")
     assert set(found.geom_type) == {"MultiPolygon"}
@@ -214,7 +214,7 @@ def test_no_class_is_an_empty_layer(tmp_path):
 def test_names_that_sqlite_takes_for_one(tmp_path):
     two = Legend((LandClass(0, "Wald", (0, 9, 0)), LandClass(1, "wald", (0, 99, 0))))
     table = rows()
-    few = Rows(*(values[table.codes < 2] for values in (table.polygons, *table.values)))
+    few = Rows.of(*(values[table.codes < 2] for values in (table.polygons, *table.values)))
     several = write_layers(tmp_path / "a.gpkg", LAYER, [few], lambda: two, by_class=True)
     assert several == ("Wald 0", "wald 1")
     assert len(read(tmp_path / "a.gpkg", "wald 1")) == (few.codes == 1).sum()
@@ -224,7 +224,7 @@ def test_a_class_with_the_name_of_a_table_of_the_format(tmp_path):
     out = tmp_path / "a.gpkg"
     two = Legend((LandClass(0, "Layer_Styles", (0, 9, 0)), LandClass(1, "land", (9, 9, 0))))
     table = rows()
-    few = Rows(*(values[table.codes < 2] for values in (table.polygons, *table.values)))
+    few = Rows.of(*(values[table.codes < 2] for values in (table.polygons, *table.values)))
     assert write_layers(out, LAYER, [few], lambda: two, by_class=True) == ("class 0", "land")
     assert len(read(out, "class 0")) == (few.codes == 0).sum()
     assert len(read(out, "layer_styles")) == 2

@@ -18,7 +18,7 @@ def table(sizes):
         for size in sizes
     ]
     codes = np.arange(len(sizes), dtype=np.int32)
-    return Rows(np.array(polygons, object), codes, codes.astype(object), ones, ones)
+    return Rows.of(np.array(polygons, object), codes, codes.astype(object), ones, ones)
 
 
 @given(st.lists(st.integers(4, 30), max_size=25), st.lists(st.integers(1, 9), min_size=1))

@@ -74,6 +74,7 @@ def cut(monkeypatch):
                         batch.outlines[part],
                         batch.codes[part],
                         confidence if confidence is None else confidence[part],
+                        batch.keys[part],
                     )
 
         monkeypatch.setattr(tool, "outlines", smaller)

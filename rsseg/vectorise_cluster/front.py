@@ -1,0 +1,85 @@
+"""Results of calls on a cluster in their order; those whose turn is not yet stay on the workers."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from distributed import Client, Future
+
+from rsseg.errors import ClusterError
+from rsseg.prediction.cluster.front import AHEAD, result_of
+from rsseg.prediction.cluster.watching import Watch
+from rsseg.vectorise_cluster.worker import KEYS
+
+_SECONDS = 0.2
+
+
+def ordered_front(
+    client: Client,
+    function: Callable[..., Any],
+    calls: Iterable[tuple[Any, ...]],
+    watch: Watch,
+    on_time: Callable[[], None] = lambda: None,
+) -> Iterator[Any]:
+    """Results of calls, in the order of the calls.
+
+    A call whose worker is lost, with its result or before, is done by another one. So many are
+    given out that all threads have work, and no more: a slow client holds them up.
+
+    Args:
+        client: Of the cluster.
+        function: What is called.
+        calls: Arguments of each call; taken one by one.
+        watch: Asked for the number of threads, and to look at the workers.
+        on_time: Called several times a second; what it raises ends all.
+
+    Raises:
+        ClusterError: If the scheduler is gone, no worker is left, or a call failed.
+    """
+    waiting, name, position = iter(calls), uuid.uuid4().hex, count()
+    running: deque[Future[Any]] = deque()
+    arrived, more = threading.Event(), True
+    try:
+        while True:
+            while more and len(running) < AHEAD * max(1, watch.threads):
+                arguments = next(waiting, None)
+                if arguments is None:
+                    more = False
+                    break
+                number = next(position)
+                future = client.submit(
+                    function,
+                    *arguments,
+                    key=f"{KEYS}{name}-{number}",
+                    priority=-number,
+                    pure=False,
+                    retries=0,
+                )
+                running.append(future)
+                future.add_done_callback(lambda _: arrived.set())
+            if not running:
+                return
+            watch.look()
+            on_time()
+            if not running[0].done():
+                arrived.wait(_SECONDS)
+                arrived.clear()
+                continue
+            try:
+                result = result_of(running[0])
+            except TimeoutError:  # its worker hangs; once that is taken out it is done again
+                continue
+            except ClusterError:
+                if running[0].status == "lost" and client.status == "running":
+                    continue  # its worker went with it just now; it is done again
+                raise
+            running.popleft().release()
+            yield result
+    finally:
+        if running and client.status == "running":
+            client.cancel(list(running))

@@ -1,0 +1,71 @@
+"""What comes of polygons made on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rsseg.vectorise import VectoriseResult
+from rsseg.vectorise_cluster.job import Done
+
+
+@dataclass(frozen=True)
+class WorkerShare:
+    """What one worker has done.
+
+    Args:
+        worker: Its address.
+        host: Its machine.
+        tasks: Tasks it has done.
+        pixels: Pixels of their strips, each counted as often as it was read.
+        busy: Share of the run's time that it was at work.
+    """
+
+    worker: str
+    host: str
+    tasks: int
+    pixels: int
+    busy: float
+
+
+@dataclass(frozen=True)
+class ClusterResult(VectoriseResult):
+    """What was written, and how it came to be.
+
+    Args:
+        cluster: Its address, or ``local:N``.
+        strips: Strips of the map.
+        seconds: Wall time of all.
+        pipeline_seconds: From the first task to the last polygon on disk.
+        workers: What each worker has done.
+    """
+
+    cluster: str = ""
+    strips: int = 0
+    seconds: float = 0.0
+    pipeline_seconds: float = 0.0
+    workers: tuple[WorkerShare, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and dicts."""
+        return asdict(self)
+
+
+class Tally:
+    """Adds up what each worker has done."""
+
+    def __init__(self) -> None:
+        self._shares: dict[str, tuple[str, int, int, float]] = {}
+
+    def add(self, done: Done) -> None:
+        """Count a task."""
+        _, tasks, pixels, seconds = self._shares.get(done.worker, (done.host, 0, 0, 0.0))
+        sums = tasks + 1, pixels + done.pixels, seconds + done.seconds
+        self._shares[done.worker] = (done.host, *sums)
+
+    def shares(self, seconds: float) -> Iterable[WorkerShare]:
+        """What each has done in so many seconds, in the order of their addresses."""
+        for address, (host, tasks, pixels, busy) in sorted(self._shares.items()):
+            share = min(1.0, busy / max(seconds, 1e-9))
+            yield WorkerShare(address, host, tasks, pixels, share)

@@ -1,0 +1,110 @@
+"""The ordered front: bounded, each call once; on a cluster inside this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import distributed
+import pytest
+
+from rsseg.errors import ClusterError
+from rsseg.prediction.cluster.front import AHEAD
+from rsseg.prediction.cluster.watching import Patience, Watch, remove
+from rsseg.vectorise_cluster.front import ordered_front
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:distributed"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A scheduler and two workers as threads of this process."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def watch(client: Any) -> Watch:
+    made = Watch(client, Patience())
+    made.look()
+    return made
+
+
+def uneven(number: int) -> int:
+    time.sleep(0.02 * (number % 3))
+    return 2 * number
+
+
+def test_results_come_in_the_order_of_calls_and_few_wait(client: Any, watch: Watch) -> None:
+    taken, got = 0, []
+
+    def calls() -> Iterator[tuple[int]]:
+        nonlocal taken
+        for number in range(60):
+            taken += 1
+            yield (number,)
+
+    for result in ordered_front(client, uneven, calls(), watch):
+        got.append(result)
+        assert taken - len(got) <= AHEAD * 2
+    assert got == [2 * number for number in range(60)]
+    assert list(ordered_front(client, uneven, [], watch)) == []
+
+
+def test_a_slow_client_holds_the_workers_up(client: Any, watch: Watch) -> None:
+    taken = []
+    calls = ((number,) for number in range(100) if not taken.append(number))
+    results = ordered_front(client, uneven, calls, watch)
+    assert next(results) == 0
+    time.sleep(0.5)
+    assert len(taken) == AHEAD * 2
+    results.close()
+    assert len(taken) == AHEAD * 2
+
+
+def test_a_failed_call_is_one_error(client: Any, watch: Watch) -> None:
+    def fail(number: int) -> int:
+        if number == 3:
+            raise ZeroDivisionError("three")
+        return number
+
+    results = ordered_front(client, fail, ((n,) for n in range(1000)), watch)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ClusterError, match="a worker failed: ZeroDivisionError: three"):
+        next(results)
+
+
+def test_what_is_raised_now_and_then_ends_all(client: Any, watch: Watch) -> None:
+    def on_time() -> None:
+        raise KeyboardInterrupt
+
+    calls = ((number,) for number in range(10))
+    with pytest.raises(KeyboardInterrupt):
+        list(ordered_front(client, uneven, calls, watch, on_time))
+
+
+def test_results_that_are_lost_are_made_again() -> None:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        watch = Watch(client, Patience())
+        watch.look()
+        results = ordered_front(client, uneven, ((n,) for n in range(30)), watch)
+        got = [next(results)]
+        time.sleep(0.5)  # others are done, and kept by their workers
+        remove(client, next(iter(watch.workers)))
+        got += results
+    assert got == [2 * number for number in range(30)]
