@@ -32,7 +32,7 @@ ONCE = 10  # pixels of distance from which one run must do
 
 _READ = """
 from rsseg.evaluate.counting import read_strips
-from rsseg.evaluate.rasters import CodeRaster
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.geo.opening import gdal_cache
 with gdal_cache(64 << 20), CodeRaster({0!r}) as a, CodeRaster({1!r}) as b:
     for start, strips in read_strips((a, b), a.grid.height, a.grid.width):

@@ -1,17 +1,17 @@
 """``rsseg predict`` beside its peers on one machine in one run: speed, memory and seams.
 
-``python benchmarks/predict.py [--scene SCENE] [--size 2048] [--peers DIR] [--only ours,geoai]``
+``python benchmarks/predict.py [--scene SCENE] [--size 4096] [--peers DIR] [--only geoai,habitat]``
 
 The peers (geoai, TerraTorch, Raster Vision on eager torch, habitat-mapper on ONNX Runtime) are
 installed into an environment of their own in DIR, never into this one; one that cannot be installed
-is reported so. Every program maps the same crop of a real scene with the same weights, windows of
-512 pixels and an overlap of 128 (habitat-mapper: always half), each in a process of its own and
-each peer at the better of batch sizes 1 and 4, tried on a quarter of the crop. Seconds are those of
-the call, without imports.
+is reported so. Every program maps the same crop of a real scene with the same weights and windows
+of 512 pixels, the peers with an overlap of 128 (habitat-mapper: always half), ours with each of
+``--overlaps``: what counts is speed at equal or better seams. Each runs in a process of its own,
+each peer at the better of batch sizes 1 and 4, tried on a small crop. Seconds are those of the
+call, without imports.
 
-Seam error: share of pixels whose class differs from the reference (windows at a third of their
-side, uniform mean, fp32) within 8 pixels of a window's border or of the middle of an overlap; then
-that of all other pixels.
+Seams are told alike for all, see `predicting/borders.py`, on the part of the crop whose windows lie
+in regular steps with every program, against windows at a third of their side, averaged, in fp32.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from predicting.borders import Reference
 from rasterio.windows import Window
 
 HERE = Path(__file__).parent
@@ -49,8 +50,11 @@ MODULES = {
     "rastervision": "rastervision.pytorch_learner",
     "habitat": "habitat_mapper.processing",
 }
-WINDOW, OVERLAP, BAND = 512, 128, 8
+WINDOW, OVERLAP = 512, 128
+TERRATORCH_CROP = 8
 BATCHES = (1, 4)
+TRIED_ON = 1024
+"""Side of the crop that batch sizes are tried on, pixels."""
 
 
 @dataclass(frozen=True)
@@ -69,61 +73,92 @@ class Run:
 
 
 def main() -> None:
-    """Print one row per network and program."""
+    """Print one row per network, program and overlap."""
     wanted = _arguments()
     sys.path.insert(0, str(RUNNER.parent))
+    import networks
+
     with tempfile.TemporaryDirectory(prefix="rsseg-") as name:
         folder = Path(name)
-        scene, quarter = folder / "scene.tif", folder / "quarter.tif"
+        scene, small = folder / "scene.tif", folder / "small.tif"
         make_scene(wanted.scene, wanted.size, scene)
-        make_scene(wanted.scene, wanted.size // 2, quarter)
-        pixels = wanted.size**2 / 1e6
+        make_scene(wanted.scene, min(TRIED_ON, wanted.size), small)
         peers = {peer: install(wanted.peers, peer) for peer in PEERS if peer in wanted.only}
-        pythons = {"ours": Path(sys.executable), "bare": Path(sys.executable), **peers}
         prepare(folder, wanted.networks)
         batches = {
-            peer: best_batch(peer, python, folder, quarter) if python else 1
+            peer: best_batch(peer, python, folder, small) if python else 1
             for peer, python in peers.items()
         }
         print(
             f"{wanted.size} x {wanted.size} pixels of {wanted.scene.name}, {os.cpu_count()} cores"
         )
-        head = f"{'program':<14} {'batch':>5} {'s':>7} {'Mpx/s':>7} {'ours x':>7} {'MB':>6}"
         for network in wanted.networks:
-            import networks
+            print(f"\n{networks.TITLES[network]}")
+            compare(network, wanted, peers, batches, folder, scene, small)
 
-            print(f"\n{networks.TITLES[network]}\n{head} {'seams %':>8} {'else %':>7}")
-            reference = folder / "reference.tif"
-            if network != "pointwise":
-                run("ours", pythons["ours"], network, folder, scene, reference, 1)
-            rates: dict[str, float] = {}
-            for program, python in pythons.items():
-                if program not in ("ours", "bare") and program not in wanted.only:
-                    continue
-                if python is None:
-                    print(f"{program:<14} could not be installed")
-                    continue
-                batch = batches.get(program, 1)
-                out = folder / f"{program}.tif"
-                try:
-                    done = run(program, python, network, folder, scene, out, batch)
-                except subprocess.CalledProcessError as error:
-                    last = (error.stderr.strip().splitlines() or ["no message"])[-1]
-                    print(f"{program:<14} failed: {last[:90]}")
-                    continue
-                rates[program] = pixels / done.seconds
-                seams = ""
-                if program != "bare" and network != "pointwise":
-                    overlap = WINDOW // 2 if program == "habitat" else OVERLAP
-                    shares = disagreement(mapped(out), mapped(reference), overlap)
-                    seams = "{:8.2f} {:7.2f}".format(*(100 * share for share in shares))
-                print(
-                    f"{program:<14} {batch:>5} {done.seconds:>7.2f} {rates[program]:>7.2f} "
-                    f"{rates['ours'] / rates[program]:>7.2f} {done.peak_mb:>6.0f} {seams}",
-                    flush=True,
-                )
-                if program == "ours":
-                    print(f"{'':<14} " + ", ".join(f"{k} {v:.3f}" for k, v in done.more.items()))
+
+def compare(
+    network: str,
+    wanted: argparse.Namespace,
+    peers: dict[str, Path | None],
+    batches: dict[str, int],
+    folder: Path,
+    scene: Path,
+    small: Path,
+) -> None:
+    """Print the rows of one network."""
+    own = Path(sys.executable)
+    jobs = [("ours", own, overlap) for overlap in wanted.overlaps]
+    jobs += [("bare", own, wanted.overlaps[0])]
+    jobs += [
+        (peer, python, WINDOW // 2 if peer == "habitat" else OVERLAP)
+        for peer, python in peers.items()
+    ]
+    # what is made once for a network: its graph, compiled, and what bf16 shifts its logits by
+    run("ours", own, network, folder, small, folder / "first.tif", 1, OVERLAP)
+    told = None if network == "pointwise" else reference(network, own, folder, scene)
+    ours: dict[int, float] = {}
+    times = "".join(f"{f'x {overlap}':>7}" for overlap in wanted.overlaps)
+    head = f"{'program':<13} {'overlap':>7} {'batch':>5} {'s':>7} {'Mpx/s':>6}{times} {'MB':>6}"
+    print(head + ("" if told is None else f" {'seams':>6} {'+-':>5} {'else %':>6} {'cuts':>5}"))
+    for program, python, overlap in jobs:
+        name, batch = f"{program:<13} {overlap:>7}", batches.get(program, 1)
+        out = folder / f"{program}.tif"
+        if python is None:
+            print(f"{name} could not be installed")
+            continue
+        try:
+            done = run(program, python, network, folder, scene, out, batch, overlap)
+        except subprocess.CalledProcessError as error:
+            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
+            print(f"{name} failed: {last[:150]}", flush=True)
+            continue
+        if program == "ours":
+            ours[overlap] = done.seconds
+        ratios = "".join(f"{done.seconds / seconds:>7.2f}" for seconds in ours.values())
+        rate = wanted.size**2 / 1e6 / done.seconds
+        row = f"{name} {batch:>5} {done.seconds:>7.2f} {rate:>6.2f}{ratios:<{len(times)}}"
+        row += f" {done.peak_mb:>6.0f}"
+        if told is not None and program != "bare":
+            # what TerraTorch drops of a window ends nowhere
+            dropped = 2 * TERRATORCH_CROP if program == "terratorch" else 0
+            seams = told.seam_error(
+                mapped(out, told.codes.shape), WINDOW - overlap, overlap - dropped
+            )
+            row += f" {100 * seams.near:>6.2f} {100 * seams.chance:>5.2f}"
+            row += f" {100 * seams.elsewhere:>6.2f} {seams.cuts:>5.2f}"
+        print(row, flush=True)
+        if done.more:
+            print(
+                f"{'':<13} " + ", ".join(f"{key} {value:.3f}" for key, value in done.more.items())
+            )
+
+
+def reference(network: str, python: Path, folder: Path, scene: Path) -> Reference:
+    """What the maps of a network are compared with."""
+    out = folder / "reference.tif"
+    run("reference", python, network, folder, scene, out, 1, OVERLAP)
+    return Reference(mapped(out), mapped(out.with_name("margin.tif")))
 
 
 def install(folder: Path, peer: str) -> Path | None:
@@ -214,7 +249,7 @@ def best_batch(peer: str, python: Path, folder: Path, scene: Path) -> int:
     network = "smp" if (folder / "smp.pt").exists() else "mst"
     for batch in BATCHES:
         try:
-            done = run(peer, python, network, folder, scene, folder / "try.tif", batch)
+            done = run(peer, python, network, folder, scene, folder / "try.tif", batch, OVERLAP)
         except subprocess.CalledProcessError:
             continue
         seconds[batch] = done.seconds
@@ -222,10 +257,17 @@ def best_batch(peer: str, python: Path, folder: Path, scene: Path) -> int:
 
 
 def run(
-    program: str, python: Path, network: str, folder: Path, scene: Path, out: Path, batch: int
+    program: str,
+    python: Path,
+    network: str,
+    folder: Path,
+    scene: Path,
+    out: Path,
+    batch: int,
+    overlap: int,
 ) -> Run:
     """One program in a process of its own; our package is seen there for its networks alone."""
-    places = [str(folder), str(scene), str(out), str(batch)]
+    places = [str(folder), str(scene), str(out), str(batch), str(overlap)]
     command = [str(python), str(RUNNER), program, network, *places]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
     environment["RSSEG_CACHE"] = str(folder / "cache")
@@ -235,32 +277,12 @@ def run(
     return Run(result.pop("seconds"), result.pop("peak_mb"), result)
 
 
-def mapped(path: Path) -> np.ndarray:
-    """The class raster a program wrote; Raster Vision makes a folder of it."""
+def mapped(path: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The class raster a program wrote, or its upper left; Raster Vision makes a folder of it."""
     found = path if path.is_file() else path.with_suffix("") / "labels.tif"
     with rasterio.open(found) as dataset:
-        return dataset.read(1)
-
-
-def disagreement(
-    codes: np.ndarray, reference: np.ndarray, overlap: int, window: int = WINDOW
-) -> tuple[float, float]:
-    """Shares of pixels that differ: near borders and middles of overlaps, and elsewhere."""
-    near = [seams(length, overlap, window) for length in codes.shape]
-    band = near[0][:, None] | near[1][None]
-    differs = codes != reference
-    return float(differs[band].mean()), float(differs[~band].mean())
-
-
-def seams(length: int, overlap: int, window: int) -> np.ndarray:
-    """True within ``BAND`` pixels of where windows begin or end, or hand over to each other."""
-    marked = np.zeros(length, dtype=bool)
-    stride = window - overlap
-    for start in range(0, length, stride):
-        for line in (start, start + overlap // 2, start + overlap):
-            if start and line < length:
-                marked[max(0, line - BAND) : line + BAND] = True
-    return marked
+        window = None if shape is None else Window(0, 0, shape[1], shape[0])
+        return dataset.read(1, window=window)
 
 
 def _arguments() -> argparse.Namespace:
@@ -268,13 +290,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scene", type=Path, default=DEMO, help="real scene of 8-bit red, green, blue"
     )
-    parser.add_argument("--size", type=int, default=2048, help="side of the crop, pixels")
+    parser.add_argument("--size", type=int, default=4096, help="side of the crop, pixels")
     parser.add_argument("--peers", type=Path, default=Path.home() / ".cache" / "rsseg-peers")
     parser.add_argument("--only", default=",".join(PEERS), help="peers to run, by commas")
     parser.add_argument("--networks", default="mst,smp,pointwise")
+    parser.add_argument("--overlaps", default="128,64", help="of ours, pixels, by commas")
     wanted = parser.parse_args()
     wanted.only = [peer for peer in wanted.only.split(",") if peer]
     wanted.networks = wanted.networks.split(",")
+    wanted.overlaps = [int(overlap) for overlap in wanted.overlaps.split(",")]
     return wanted
 
 

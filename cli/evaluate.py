@@ -25,9 +25,9 @@ _OVERALL = (
     default=0,
     help="Leave out truth this near (pixels) a border; scores by all of it stand beside.",
 )
-@click.option("--ignore", default="", help="Classes whose truth is left out: a,b.")
+@click.option("--ignore", help="Classes whose truth is left out: a,b.")
 @click.option("--boundary", type=float, help="Score borders too, with this tolerance in pixels.")
-@click.option("--classes", default="", help="Classes that means are taken over: a,b.")
+@click.option("--classes", help="Classes that means are taken over: a,b.")
 @click.option("--field", help="Field of a vector file with the class; class or class_id.")
 @click.option("--layer", help="Layer of a vector file; the first with geometries.")
 @click.option("--out", help="Report to write: .json or .csv.")
@@ -39,9 +39,9 @@ def command(
     prediction: str,
     truth: str,
     erode: float,
-    ignore: str,
+    ignore: str | None,
     boundary: float | None,
-    classes: str,
+    classes: str | None,
     field: str | None,
     layer: str | None,
     out: str | None,
@@ -66,8 +66,8 @@ def command(
             truth,
             erode=erode,
             boundary=boundary,
-            ignore=_listed(ignore),
-            classes=_listed(classes) or None,
+            ignore=helpers.names(ignore) or (),
+            classes=helpers.names(classes) or None,
             field=field,
             layer=layer,
             errors=errors,
@@ -81,10 +81,6 @@ def command(
         write_report(result.to_json(), out)
     if plot:
         plot_confusion(result.scores, plot)
-
-
-def _listed(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _tables(scores: dict[str, Any], unit: str) -> Iterator[str]:

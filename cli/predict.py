@@ -39,7 +39,12 @@ from . import helpers, predict_cluster, predict_many, predict_one
     help="Predict at the model's ground sample distance, write on the scene's grid.",
 )
 @click.option("--gsd", type=float, help="Metres per pixel of a scene whose file does not tell.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda (all GPUs of a kind), cuda:N, several such as cuda:0,cuda:2, or mps.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "torch", "openvino"]),
@@ -126,16 +131,19 @@ def command(
         raise click.UsageError("--scratch goes with outputs in object stores, such as s3://")
     if shard and stored:
         raise click.UsageError("--shard writes to a folder; copy the map when it is assembled")
-    alone = {"dry_run": dry_run, "as_one": as_one, "polygons": bool(shard and polygons)}
-    predict_cluster.require_one_scene(many, cluster, shard, **alone)
+    excluded = {"dry_run": dry_run, "polygons": bool(shard and polygons)}
+    predict_cluster.require_fitting(cluster, shard, many=many, as_one=as_one, **excluded)
     if not as_one and many:
         if is_map:
             raise click.UsageError("several scenes need a folder as --out, or --as-one")
-        chosen = predict_many.Choices(scenes, out, model, options, _listed(asset))
+        chosen = predict_many.Choices(
+            scenes, out, model, options, tuple(helpers.names(asset) or ())
+        )
         if dry_run:
             predict_many.dry_run(functools.partial(predict_one.tell, model=model), chosen, **output)
         else:
-            predict_many.run(chosen, polygons, vrt, scratch, **output)
+            tool = predict_cluster.scenes_predictor(cluster)
+            predict_many.run(tool, chosen, polygons, vrt, scratch, **output)
         return
     from rsseg.geo.together import as_one_scene
 
@@ -195,7 +203,3 @@ def _place(text: str | None) -> Any:
     from rsseg.geo.objects import is_object
 
     return text if text is None or is_object(text) else Path(text)
-
-
-def _listed(names: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -19,44 +22,62 @@ def options(command: Command) -> Command:
     return cluster(shard(command))
 
 
-def require_one_scene(many: bool, cluster: str | None, shard: str | None, **others: bool) -> None:
+def require_fitting(
+    cluster: str | None, shard: str | None, *, many: bool, as_one: bool, **others: bool
+) -> None:
     """Refuse what does not go together.
 
     Args:
-        many: Whether there are several scenes.
         cluster: What ``--cluster`` says.
         shard: What ``--shard`` says.
-        others: Whether other options are given, by their names.
+        many: Whether there are several scenes, or files of one.
+        as_one: Whether ``--as-one`` is given.
+        others: Whether options are given that go with neither, by their names.
 
     Raises:
         click.UsageError: If options exclude each other.
     """
+    if not (cluster or shard):
+        return
     if cluster and shard:
         raise click.UsageError("--cluster and --shard exclude each other")
     name = "--cluster" if cluster else "--shard"
-    if many and (cluster or shard):
-        raise click.UsageError(f"{name} takes one scene; of several, each needs a command")
+    if as_one:
+        raise click.UsageError(
+            f"{name} takes no --as-one; make one file of them that all processes see, such as by "
+            "gdalbuildvrt, and name that"
+        )
+    if many and shard:
+        raise click.UsageError(
+            "--shard takes one scene; of several, give each process some of them, or use --cluster"
+        )
     for other, given in others.items():
-        if given and (cluster or shard):
+        if given:
             raise click.UsageError(f"{name} and --{other.replace('_', '-')} exclude each other")
 
 
 def predictor(cluster: str | None) -> Callable[..., Any]:
-    """The tool that predicts, on a cluster if one is named."""
+    """The tool that maps a scene, on a cluster if one is named."""
     if cluster is None:
         from rsseg.prediction import predict
 
         return predict
-    import functools
-    import importlib.util
-
-    from rsseg.errors import MissingExtra
-
-    if importlib.util.find_spec("distributed") is None:
-        raise MissingExtra("distributed", "dask")
+    _require_dask()
     from rsseg.prediction.cluster import predict_on_cluster
 
     return functools.partial(predict_on_cluster, cluster=cluster)
+
+
+def scenes_predictor(cluster: str | None) -> Callable[..., Any]:
+    """The tool that maps several scenes, on a cluster if one is named."""
+    if cluster is None:
+        from rsseg.prediction import predict_scenes
+
+        return predict_scenes
+    _require_dask()
+    from rsseg.prediction.cluster import predict_scenes_on_cluster
+
+    return functools.partial(predict_scenes_on_cluster, cluster=cluster)
 
 
 def run_share(
@@ -81,6 +102,16 @@ def run_share(
     text += (
         f"; {result.missing} shards of the map are still missing"
         if result.missing
-        else f"; all shards are there: rsseg assemble {out}"
+        else f"; all shards are there: rsseg assemble {shlex.quote(out)}"
+        + (" --overwrite" if Path(out).exists() else "")
     )
     helpers.report(text, result.to_json(), quiet=quiet, as_json=as_json)
+
+
+def _require_dask() -> None:
+    import importlib.util
+
+    from rsseg.errors import MissingExtra
+
+    if importlib.util.find_spec("distributed") is None:
+        raise MissingExtra("distributed", "dask")

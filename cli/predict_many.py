@@ -1,9 +1,9 @@
-"""``rsseg predict`` of several scenes: one after the other into a folder, and a summary."""
+"""``rsseg predict`` of several scenes: their maps into a folder, and a summary."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Choices:
 
 
 def run(
+    predict_scenes: Callable[..., Iterator[Any]],
     chosen: Choices,
     polygons: str | None,
     vrt: bool,
@@ -56,13 +57,13 @@ def run(
     """
     from rsseg.geo.objects import is_object
     from rsseg.geo.scene_list import output_names
+    from rsseg.prediction.outcomes import Totals
     from rsseg.prediction.results_index import index_results, require_index
-    from rsseg.prediction.scenes import predict_scenes, totals
 
     began = time.perf_counter()
     scenes, out = chosen.scenes, chosen.out
     require_index(out, inputs=chosen.sources, overwrite=chosen.options.overwrite)
-    done = []
+    totals, told = Totals(), list[dict[str, Any]]()
     with helpers.progress("predicting", quiet=quiet) as on_progress:
         for outcome in predict_scenes(
             scenes,
@@ -74,22 +75,18 @@ def run(
             scratch=scratch,
             on_progress=on_progress,
         ):
-            done.append(outcome)
-            if outcome.state == "failed":
-                click.echo(f"failed: {outcome.scene}: {outcome.error}", err=True)
-            else:
-                notes = outcome.result["notes"] if outcome.state == "done" else ()
-                helpers.note(_of_scene(outcome.scene, notes), quiet=quiet)
-                if not (quiet or as_json):
-                    click.echo(_line(outcome.state, outcome.to_json()))
+            totals.add(outcome)
+            _tell(outcome, quiet=quiet, as_json=as_json)
+            if as_json:  # else nothing is kept of them: they may be a hundred thousand
+                told.append(outcome.to_json())
     # a folder is looked through, an object store is not
     names = output_names(scenes).values() if is_object(out) else None
     index = index_results(out, names=names, vrt=vrt, scratch=scratch)
     helpers.note(index.notes, quiet=quiet)
-    summary = totals(done, time.perf_counter() - began)
+    summary = totals.to_json(time.perf_counter() - began)
     data = {
         "out": out,
-        "scenes": [each.to_json() for each in done],
+        "scenes": told,
         "totals": summary,
         "index": list(index.files),
         "notes": list(index.notes),
@@ -112,7 +109,8 @@ def dry_run(tell: Any, chosen: Choices, *, quiet: bool, as_json: bool) -> None:
         as_json: Print one JSON object.
     """
     from rsseg.geo.scene_list import told_name
-    from rsseg.prediction.scene_run import LastEngine, located
+    from rsseg.prediction.locating import located
+    from rsseg.prediction.scene_run import LastEngine
     from rsseg.prediction.scenes import bands_of
 
     engines, bands, out = LastEngine(), bands_of(chosen.model), chosen.out
@@ -141,6 +139,17 @@ def dry_run(tell: Any, chosen: Choices, *, quiet: bool, as_json: bool) -> None:
     )
     data = {"out": out, "scenes": rows, "totals": sums}
     helpers.report(text, data, quiet=quiet, as_json=as_json)
+
+
+def _tell(outcome: Any, *, quiet: bool, as_json: bool) -> None:
+    """Print what became of a scene."""
+    if outcome.state == "failed":
+        click.echo(f"failed: {outcome.scene}: {outcome.error}", err=True)
+        return
+    notes = outcome.result["notes"] if outcome.state == "done" else ()
+    helpers.note(_of_scene(outcome.scene, notes), quiet=quiet)
+    if not (quiet or as_json):
+        click.echo(_line(outcome.state, outcome.to_json()))
 
 
 def _of_scene(scene: str, notes: Sequence[str]) -> tuple[str, ...]:

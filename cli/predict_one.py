@@ -63,10 +63,9 @@ def run(
         return _made(predict, chosen, near, overwrite=overwrite, quiet=quiet)
 
     if any(map(is_object, places.values())):
-        from rsseg.prediction.delivering import deliver
-        from rsseg.prediction.predict import plan
+        from rsseg.prediction.delivering import asked_journal, deliver
 
-        journal = plan(chosen.scene, bundle=chosen.model, options=options).journal
+        journal = asked_journal(chosen.scene, chosen.model, options)
         allowed = {"overwrite": options.overwrite, "scratch": chosen.scratch}
         data = deliver(places, make, journal, **allowed)
     else:
@@ -105,9 +104,11 @@ def tell(
         engines: Gives the engine of a plan; it is loaded anew if None.
     """
     from rsseg.geo.remote import public_name
-    from rsseg.prediction.predict import expected_seconds, load_engine, plan
+    from rsseg.prediction.devices import on_one
+    from rsseg.prediction.predict import expected_seconds, load_engine, plan, shared_by
 
-    work = plan(scene, bundle=model, options=options)
+    devices = shared_by(options, model, None)
+    work = plan(scene, bundle=model, options=on_one(options, devices))
     data = {
         "scene": public_name(scene),
         "width": work.grid.width,
@@ -117,10 +118,12 @@ def tell(
         "repeated_windows": work.passes - work.windows,
         "tile_size": work.tiling.size,
         "stride": work.tiling.stride,
-        "expected_memory_mb": round(work.memory / 1e6),
-        "expected_seconds": round(expected_seconds(work, (engines or load_engine)(work)), 1),
+        "expected_memory_mb": round(work.memory * len(devices) / 1e6),
+        "expected_seconds": round(
+            expected_seconds(work, (engines or load_engine)(work)) / len(devices), 1
+        ),
         "engine": work.placement.engine,
-        "device": work.placement.device,
+        "device": ",".join((work.placement.device, *devices[1:])),
         "precision": work.placement.precision,
         "notes": list(work.notes),
     }

@@ -12,11 +12,7 @@ from . import helpers
 @click.option("--scene", help="The scene that RASTER is a map of, drawn below it.")
 @click.option("--polygons", help="Its polygons, from rsseg vectorise.")
 @click.option("--confidence", help="Its confidence, from rsseg predict.")
-@click.option(
-    "--bands",
-    help="The scene's bands drawn as red, green and blue: 3,2,1 or nir,red,green; or one in grey. "
-    "If not given, those of these names, else the first three.",
-)
+@helpers.drawn_bands
 @click.option("--out", required=True, help="Project to write, .qgz; QGIS is not needed for it.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
 @helpers.output_options

@@ -15,11 +15,7 @@ from . import helpers
 )
 @click.option("--confidence", help="The map's confidence, from rsseg predict.")
 @click.option("--title", help="Title of the report; the name of RASTER if not given.")
-@click.option(
-    "--bands",
-    help="The scene's bands shown as red, green and blue: 3,2,1 or nir,red,green; or one in grey. "
-    "If not given, those of these names, else the first three.",
-)
+@helpers.drawn_bands
 @click.option(
     "--erode",
     type=float,

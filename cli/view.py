@@ -16,11 +16,7 @@ from . import helpers
 @click.option("--scene", help="The scene that RASTER is a map of, drawn below it.")
 @click.option("--polygons", help="Its polygons, from rsseg vectorise, or others.")
 @click.option("--confidence", help="Its confidence, from rsseg predict.")
-@click.option(
-    "--bands",
-    help="The scene's bands drawn as red, green and blue: 3,2,1 or nir,red,green; or one in grey. "
-    "If not given, those of these names, else the first three.",
-)
+@helpers.drawn_bands
 @click.option("--port", type=click.IntRange(1, 65535), help="Where to serve it; else a free port.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
 @helpers.output_options

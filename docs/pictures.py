@@ -24,7 +24,7 @@ from rsseg.bundle import read_bundle
 from rsseg.geo.scene import Scene
 from rsseg.legend import LAND_COVER
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import THRESHOLD, least_overlap, measure_decay
+from rsseg.prediction.decay import THRESHOLD, further_in, least_overlap, measure_decay
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
 from rsseg.prediction.openvino_engine import OpenVINOEngine
 
@@ -120,17 +120,15 @@ def decay() -> Figure:
     axes = figure.subplots()
     step = bundle.window / 2 / len(shares)
     places = (np.arange(len(shares)) + 0.5) * step
-    middle = float(np.mean(shares[-len(shares) // 4 :]))
+    bound = 100 * (further_in(shares) + THRESHOLD)
     axes.bar(places, 100 * np.array(shares), width=0.85 * step, color=drawings.GREY)
-    axes.axhline(100 * middle, color="black", lw=1, ls="--")
-    axes.axhline(100 * (middle + THRESHOLD), color=drawings.RED, lw=1)
+    axes.plot(places, bound, color=drawings.RED, lw=1.5)
     overlap = least_overlap(shares)
     axes.annotate(
-        f"middle of the window + {100 * THRESHOLD:.0f} points",
-        (bundle.window / 2, 100 * (middle + THRESHOLD)),
-        xytext=(0, 4),
+        f"all pixels further in + {100 * THRESHOLD:.0f} points",
+        (places[len(places) // 2], bound[len(places) // 2]),
+        xytext=(0, 12),
         textcoords="offset points",
-        ha="right",
         color=drawings.RED,
     )
     axes.set(

@@ -21,6 +21,10 @@ from rsseg.onnx_header import read_texts
 Output = Literal["logits", "probabilities"]
 SCHEMA = 1
 HEADER_KEY = "rsseg"
+ROUNDING_KEY = "rsseg_bf16"
+"""Key of an exported graph with what bf16 shifts its logits by, see `rsseg.prediction.rounding`."""
+ROUNDING_SUFFIX = ".bf16.json"
+"""What the name of a file with the same ends in, which lies beside a model file and its graph."""
 DECAY_BINS = 16
 """Equal steps from the border of a window to its middle, in which receptive decay is told."""
 GRAPH_SCALE = 255.0

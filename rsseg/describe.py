@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from rsseg.bundle import is_graph, read_bundle
-from rsseg.errors import SceneError
-from rsseg.geo.class_raster import count_codes, is_class_raster, read_legend
+from rsseg.geo.class_raster import LEGEND_TAG, count_codes, is_class_raster, read_legend
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
 from rsseg.geo.scene import Scene
 from rsseg.legend import NODATA
+
+_PREFIX = "RSSEG_"
+"""Of the tags in which a map tells how it was made."""
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -61,22 +63,21 @@ def _model(path: str | Path) -> dict[str, Any]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    return {
+    matrix = grid.transform
+    told: dict[str, Any] = {
         "width": grid.width,
         "height": grid.height,
         "crs": grid.crs.to_string() if grid.crs else "none",
-        "transform": list(grid.transform)[:6],
+        "transform": list(matrix)[:6],
     }
+    if grid.georeferenced:
+        told["pixel_size"] = [math.hypot(matrix.a, matrix.d), math.hypot(matrix.b, matrix.e)]
+        told["bounds"] = list(grid.outline().bounds)
+    return told
 
 
 def _classes(dataset: DatasetReader) -> dict[str, Any]:
-    try:
-        counts = count_codes(dataset.name)
-    except RasterioError as error:
-        raise SceneError(
-            f"{dataset.name} cannot be read",
-            remedy="the file is damaged or incomplete, copy or download it again",
-        ) from error
+    counts = count_codes(dataset.name)
     nodata = NODATA if dataset.nodata is None else int(dataset.nodata)
     classified = int(counts.sum() - counts[nodata])
     legend = read_legend(dataset)
@@ -92,4 +93,9 @@ def _classes(dataset: DatasetReader) -> dict[str, Any]:
             if code != nodata and (counts[code] or code in names)
         },
         "nodata_pixels": int(counts[nodata]),
+        "provenance": {
+            key.removeprefix(_PREFIX).lower(): text
+            for key, text in dataset.tags().items()
+            if key.startswith(_PREFIX) and key != LEGEND_TAG
+        },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 """Half a metre, north up, inside UTM zone 33."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is converted and compiled is kept for the tests, not with that of who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RSSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

@@ -82,6 +82,9 @@ def test_a_map(land_cover: Path) -> None:
     assert found["kind"] == "class raster"
     assert (found["width"], found["height"], found["crs"]) == (30, 20, "EPSG:32631")
     assert found["transform"] == [10, 0, 500_000, 0, -10, 5_000_000]
+    assert found["pixel_size"] == [10, 10]
+    assert found["bounds"] == [500_000, 4_999_800, 500_300, 5_000_000]
+    assert found["provenance"] == {}
     assert found["nodata_pixels"] == 60
     assert list(found["classes"]) == list(LAND_COVER.names)
     assert found["classes"]["road"] == {"code": 2, "pixels": 270, "share": 0.5}
@@ -89,6 +92,13 @@ def test_a_map(land_cover: Path) -> None:
     text = info(land_cover).stdout
     assert "share: 0.5\n" in text
     assert "nodata_pixels: 60" in text
+
+
+def test_how_a_map_was_made(land_cover: Path) -> None:
+    with rasterio.open(land_cover, "r+") as target:
+        target.update_tags(RSSEG_ENGINE="openvino", OTHER="x")
+    assert as_json(land_cover)["provenance"] == {"engine": "openvino"}
+    assert "provenance:\n  engine: openvino\n" in info(land_cover).stdout
 
 
 def test_a_map_without_a_class_anywhere(tmp_path: Path) -> None:
@@ -118,7 +128,9 @@ def test_a_scene(make_scene: Any) -> None:
 
 
 def test_a_scene_without_a_place(make_scene: Any) -> None:
-    assert as_json(make_scene(crs=None, transform=Affine.identity()))["crs"] == "none"
+    found = as_json(make_scene(crs=None, transform=Affine.identity()))
+    assert found["crs"] == "none"
+    assert not found.keys() & {"pixel_size", "bounds"}
 
 
 def test_quiet_prints_nothing(make_scene: Any) -> None:
@@ -155,7 +167,8 @@ def test_a_damaged_map_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     result = info(path)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: {path} cannot be read; the file is damaged")
+    assert result.stderr.startswith(f"Error: {path} cannot be read at rows ")
+    assert "the file is damaged" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -116,15 +116,31 @@ def finish(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
 def test_seeds_are_a_table_with_their_median(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish(monkeypatch, seeds={0: 0.25, 1: 0.5, 2: None, 7: 0.125})
+    seeds = {0: 0.25, 1: 0.5, 2: None, 7: 0.125}
+    scores = {seed: {"miou": miou, "oa": 0.9, "f1": 0.8} for seed, miou in seeds.items()}
+    medians = {"miou": 0.25, "oa": 0.9, "f1": None}
+    finish(monkeypatch, seeds=scores, medians=medians)
     lines = train(recipe, "--out", tmp_path / "run").stdout.splitlines()
-    table = [line.split() for line in lines[-6:]]
-    assert table == [
-        ["seed", "mIoU"],
-        *(["0", "0.250"], ["1", "0.500"], ["2", "-"], ["7", "0.125"], ["median", "0.250"]),
+    assert lines[-6].split("  ")[-1].strip() == "mean F1"
+    assert [line.split() for line in lines[-5:]] == [
+        ["0", "0.250", "0.900", "0.800"],
+        ["1", "0.500", "0.900", "0.800"],
+        ["2", "-", "0.900", "0.800"],
+        ["7", "0.125", "0.900", "0.800"],
+        ["median", "0.250", "0.900", "-"],
     ]
     data = json.loads(train(recipe, "--out", tmp_path / "run", "--json").stdout)
     assert data["seeds"] == {"0": 0.25, "1": 0.5, "2": None, "7": 0.125}
+    assert data["median"] == medians
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("finetune", "finetune"), ("npa-vaihingen:fcn-dice", "npa-vaihingen-fcn-dice")],
+)
+def test_a_run_folder_is_named_after_the_recipe(started: Any, name: str, folder: str) -> None:
+    assert train(name).exit_code == 0
+    assert str(started[0][1]) == f"runs/{folder}"
 
 
 def test_notes_are_told_on_stderr(
@@ -236,7 +252,6 @@ def test_what_is_missing_is_named(
     "arguments",
     [
         (),
-        ("recipe.yaml",),
         ("recipe.yaml", "--out"),
         ("recipe.yaml", "--out", "run", "--devices", "0"),
         ("recipe.yaml", "--out", "run", "--device", "tpu"),

@@ -30,6 +30,7 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (2, ("rsseg.models", "rsseg.losses", "rsseg.loading")),
     (3, ("rsseg.export",)),
     (3, ("rsseg.prediction", "rsseg.report", "rsseg.view")),
+    (3, ("rsseg.vectorise_cluster",)),
     (4, ("rsseg.training",)),
     (5, ("rsseg_cli",)),
 )
@@ -70,7 +71,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "rsseg.export.openvino_ir",
     ),
     "nncf": ("rsseg.prediction.quantising",),
-    "distributed": ("rsseg.prediction.cluster",),
+    "distributed": ("rsseg.prediction.cluster", "rsseg.vectorise_cluster"),
     "onnx": ("rsseg.export",),
     "lightning": ("rsseg.training",),
     "pydantic": ("rsseg.training",),
@@ -274,9 +275,9 @@ def test_loading_prediction_loads_no_engine() -> None:
     assert "openvino" in reached("rsseg.prediction.openvino_engine", FOUND, when=("load",))
 
 
-def test_dask_is_loaded_by_the_cluster_package_alone() -> None:
+def test_dask_is_loaded_by_the_cluster_packages_alone() -> None:
     for name in SOURCES:
-        if not name.startswith("rsseg.prediction.cluster."):
+        if not name.startswith(("rsseg.prediction.cluster.", "rsseg.vectorise_cluster.")):
             assert "distributed" not in reached(name, FOUND, when=("load",)), name
     assert "distributed" in reached("rsseg.prediction.cluster.tool", FOUND, when=("load",))
 

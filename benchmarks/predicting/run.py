@@ -1,8 +1,9 @@
 """One run of one program over one scene, in a process of its own; prints a JSON object.
 
-``python run.py PROGRAM NETWORK FOLDER SCENE OUT BATCH``: FOLDER has the weights and the ONNX graph
-that ``benchmarks/predict.py`` made. What is timed is the call with the network in memory: reading,
-forward passes, blending and writing, but no imports.
+``python run.py PROGRAM NETWORK FOLDER SCENE OUT BATCH OVERLAP``: FOLDER has the weights and the
+ONNX graph that ``benchmarks/predict.py`` made. What is timed is the call with the network in
+memory: reading, forward passes, blending and writing, but no imports. Ours loads its compiled graph
+within that time.
 """
 
 from __future__ import annotations
@@ -11,20 +12,52 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
 import rasterio
 
-WINDOW, OVERLAP = 512, 128
-STRIDE = WINDOW - OVERLAP
+WINDOW = 512
+COMPARED = 2560
+"""Side of what the reference shows at most, pixels: it has nine times the windows."""
+TERRATORCH_CROP = 8
+"""Pixels that TerraTorch drops at each border of a window."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a program is to do.
+
+    Args:
+        network: One of `networks.NAMES`.
+        folder: Where its weights are.
+        scene: What is mapped.
+        out: The class raster to write.
+        batch: Windows of a forward pass.
+        overlap: Pixels that neighbouring windows share; habitat-mapper's is always half.
+    """
+
+    network: str
+    folder: Path
+    scene: Path
+    out: Path
+    batch: int
+    overlap: int
+
+    @property
+    def stride(self) -> int:
+        """From one window to the next, pixels."""
+        return WINDOW - self.overlap
 
 
 def main() -> None:
     """Time one program."""
-    program, network, folder, scene, out, batch = sys.argv[1:]
-    call = PROGRAMS[program](network, Path(folder), Path(scene), Path(out), int(batch))
+    program, network, folder, scene, out, batch, overlap = sys.argv[1:]
+    job = Job(network, Path(folder), Path(scene), Path(out), int(batch), int(overlap))
+    call = PROGRAMS[program](job)
     began = time.perf_counter()
     more = call() or {}
     seconds = more.pop("seconds", time.perf_counter() - began)
@@ -36,54 +69,42 @@ def main() -> None:
 Call = Callable[[], dict[str, float] | None]
 
 
-def ours(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
-    """`rsseg.prediction.predict`."""
-    from rsseg.prediction import PredictOptions, predict
+def ours(job: Job) -> Call:
+    """`rsseg.prediction.predict`, in bf16 where the CPU has it."""
+    return _ours(job, overlap=job.overlap, precision=_low_precision())
+
+
+def reference(job: Job) -> Call:
+    """What all are compared with, of the upper left: windows at a third of their side, in fp32."""
+    with rasterio.open(job.scene) as dataset:
+        side = min(COMPARED, dataset.width - WINDOW)
+        left, top = dataset.transform * (0, 0)
+        right, bottom = dataset.transform * (side, side)
+    return _ours(
+        job,
+        blend="uniform",
+        precision="fp32",
+        bbox=(left, bottom, right, top),
+        confidence=job.out.with_name("margin.tif"),
+        confidence_kind="margin",
+    )
+
+
+def bare(job: Job) -> Call:
+    """Our engine's forward passes over the same windows, which lie in memory."""
+    from rsseg.geo.tiling import Tiling
+    from rsseg.prediction import PredictOptions
     from rsseg.prediction.predict import load_engine, plan
 
-    low = _low_precision() if out.stem != "reference" else "fp32"
-    blend = {"blend": "uniform"} if out.stem == "reference" else {"overlap": OVERLAP}
-    options = PredictOptions(engine="openvino", precision=low, overwrite=True, **blend)
-    if network == "mst":
-        given = {}
-    else:
-        bundle = _bundle(folder)
-        given = {"bundle": bundle, "network": networks.load(network, folder / f"{network}.pt")}
-    # libraries, and what is made once for a network: its graph, what bf16 shifts its logits by
-    load_engine(plan(scene, options=options, **given), given.get("network"))
-
-    def call() -> dict[str, float]:
-        result = predict(scene, out, options=options, **given)
-        return {
-            "forward_share": result.forward_seconds / result.pipeline_seconds,
-            "finish_seconds": result.finish_seconds,
-            "startup_seconds": result.startup_seconds,
-        }
-
-    return call
-
-
-def bare(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
-    """Our engine's forward passes over the same windows, which lie in memory."""
-    from rsseg.bundle import read_bundle
-    from rsseg.geo.tiling import Tiling
-    from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, network_graph, onnx_graph
-    from rsseg.prediction.openvino_engine import OpenVINOEngine
-
-    with rasterio.open(scene) as dataset:
+    options = PredictOptions(engine="openvino", precision=_low_precision())
+    given = _given(job)
+    engine = load_engine(plan(job.scene, options=options, **given), given.get("network"))
+    with rasterio.open(job.scene) as dataset:
         pixels = dataset.read()
-    tiling = Tiling(*pixels.shape[1:], WINDOW, STRIDE)
+    tiling = Tiling(*pixels.shape[1:], WINDOW, job.stride)
     windows = [
         pixels[:, r : r + WINDOW, c : c + WINDOW] for r in tiling.rows for c in tiling.columns
     ]
-    if network == "mst":
-        bundle, graph = read_bundle(EMBEDDED_MODEL), onnx_graph(EMBEDDED_MODEL)
-    else:
-        from rsseg.prediction.identity import identity_of
-
-        bundle, module = _bundle(folder), networks.load(network, folder / f"{network}.pt")
-        graph = network_graph(module, bundle, WINDOW, identity_of(None, module, bundle))
-    engine = OpenVINOEngine(graph, bundle, WINDOW, pixels.dtype, _low_precision())
     engine(windows[0][None])
 
     def call() -> dict[str, float]:
@@ -95,20 +116,20 @@ def bare(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call
     return call
 
 
-def geoai(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
+def geoai(job: Job) -> Call:
     """`geoai.inference.predict_geotiff`."""
     from geoai.inference import predict_geotiff
 
-    module = _from_bytes(network, folder)
+    module = _from_bytes(job)
     return lambda: (
         predict_geotiff(
             module,
-            str(scene),
-            str(out),
+            str(job.scene),
+            str(job.out),
             tile_size=WINDOW,
-            overlap=OVERLAP,
-            batch_size=batch,
-            num_classes=_classes(folder, network),
+            overlap=job.overlap,
+            batch_size=job.batch,
+            num_classes=_classes(job),
             output_dtype="uint8",
             output_nodata=255,
             blend_mode="spline",
@@ -121,45 +142,50 @@ def geoai(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Cal
     )
 
 
-def terratorch(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
+def terratorch(job: Job) -> Call:
     """`terratorch.tasks.tiled_inference`, which takes the scene as one tensor."""
     import torch
     from terratorch.tasks.tiled_inference import tiled_inference
 
-    module = _from_bytes(network, folder)
+    module = _from_bytes(job)
 
     def call() -> None:
-        with rasterio.open(scene) as dataset:
+        with rasterio.open(job.scene) as dataset:
             image = torch.from_numpy(dataset.read().astype(np.float32) / 255)[None]
             profile = dataset.profile
         with torch.no_grad():
             scores = tiled_inference(
-                module, image, crop=WINDOW, stride=STRIDE, delta=8, batch_size=batch
+                module,
+                image,
+                crop=WINDOW,
+                stride=job.stride,
+                delta=TERRATORCH_CROP,
+                batch_size=job.batch,
             )
-        _write(out, scores[0].argmax(dim=0).numpy(), profile)
+        _write(job.out, scores[0].argmax(dim=0).numpy(), profile)
 
     return call
 
 
-def rastervision(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
+def rastervision(job: Job) -> Call:
     """The calls of Raster Vision's `predict_scene_ss`, with smooth labels."""
     import torch
     from rastervision.core.data import ClassConfig, SemanticSegmentationLabels
     from rastervision.pytorch_learner import SemanticSegmentationSlidingWindowGeoDataset
     from torch.utils.data import DataLoader
 
-    module, classes = _from_bytes(network, folder), _classes(folder, network)
+    module, classes = _from_bytes(job), _classes(job)
     names = [f"class {number}" for number in range(classes)]
 
     def call() -> None:
         config = ClassConfig(names=names, null_class=names[0])
         dataset = SemanticSegmentationSlidingWindowGeoDataset.from_uris(
-            class_config=config, image_uri=str(scene), size=WINDOW, stride=STRIDE
+            class_config=config, image_uri=str(job.scene), size=WINDOW, stride=job.stride
         )
 
         def predictions():
             with torch.inference_mode():
-                for images, _ in DataLoader(dataset, batch_size=batch):
+                for images, _ in DataLoader(dataset, batch_size=job.batch):
                     yield from module(images).numpy()
 
         labels = SemanticSegmentationLabels.from_predictions(
@@ -170,20 +196,21 @@ def rastervision(network: str, folder: Path, scene: Path, out: Path, batch: int)
             smooth=True,
         )
         transformer = dataset.scene.raster_source.crs_transformer
-        labels.save(str(out.with_suffix("")), crs_transformer=transformer, class_config=config)
+        folder = str(job.out.with_suffix(""))
+        labels.save(folder, crs_transformer=transformer, class_config=config)
 
     return call
 
 
-def habitat(network: str, folder: Path, scene: Path, out: Path, batch: int) -> Call:
+def habitat(job: Job) -> Call:
     """`habitat_mapper`'s processor on ONNX Runtime; its overlap is always half a window."""
     from habitat_mapper.config import ModelConfig
     from habitat_mapper.model import ONNXModel
     from habitat_mapper.processing import ImageProcessor
 
-    graph = folder / f"{network}.onnx"
+    graph = job.folder / f"{job.network}.onnx"
     config = ModelConfig(
-        name=f"rsseg-{network}",
+        name=f"rsseg-{job.network}",
         revision="20200101",
         dependencies=[str(graph)],
         model_filename=graph.name,
@@ -194,14 +221,15 @@ def habitat(network: str, folder: Path, scene: Path, out: Path, batch: int) -> C
         max_pixel_value=255.0,
     )
     processor = ImageProcessor.from_model(
-        ONNXModel(config), crop_size=WINDOW, batch_size=batch, blur_kernel_size=1, quiet=True
+        ONNXModel(config), crop_size=WINDOW, batch_size=job.batch, blur_kernel_size=1, quiet=True
     )
-    return lambda: processor.run(scene, out)
+    return lambda: processor.run(job.scene, job.out)
 
 
 PROGRAMS = {
     "ours": ours,
     "bare": bare,
+    "reference": reference,
     "geoai": geoai,
     "terratorch": terratorch,
     "rastervision": rastervision,
@@ -209,20 +237,45 @@ PROGRAMS = {
 }
 
 
-def _from_bytes(network: str, folder: Path) -> networks.FromBytes:
-    scaling = json.loads((folder / "scaling.json").read_text())[network]
-    module = networks.load(network, folder / f"{network}.pt")
+def _ours(job: Job, **choices: Any) -> Call:
+    from rsseg.prediction import PredictOptions, predict
+    from rsseg.prediction.predict import load_engine, plan
+
+    options = PredictOptions(engine="openvino", overwrite=True, **choices)
+    given = _given(job)
+    # libraries, and what is made once for a network
+    load_engine(plan(job.scene, options=options, **given), given.get("network"))
+
+    def call() -> dict[str, float]:
+        result = predict(job.scene, job.out, options=options, **given)
+        return {
+            "forward_share": result.forward_seconds / result.pipeline_seconds,
+            "finish_seconds": result.finish_seconds,
+            "startup_seconds": result.startup_seconds,
+        }
+
+    return call
+
+
+def _given(job: Job) -> dict[str, Any]:
+    """Bundle and network for ours; none for the embedded model."""
+    if job.network == "mst":
+        return {}
+    from rsseg.bundle import Bundle
+
+    bundle = Bundle.from_json((job.folder / "bundle.json").read_text())
+    network = networks.load(job.network, job.folder / f"{job.network}.pt")
+    return {"bundle": bundle, "network": network}
+
+
+def _from_bytes(job: Job) -> networks.FromBytes:
+    scaling = json.loads((job.folder / "scaling.json").read_text())[job.network]
+    module = networks.load(job.network, job.folder / f"{job.network}.pt")
     return networks.FromBytes(module, scaling["mean"], scaling["std"]).eval()
 
 
-def _classes(folder: Path, network: str) -> int:
-    return json.loads((folder / "scaling.json").read_text())[network]["classes"]
-
-
-def _bundle(folder: Path):
-    from rsseg.bundle import Bundle
-
-    return Bundle.from_json((folder / "bundle.json").read_text())
+def _classes(job: Job) -> int:
+    return json.loads((job.folder / "scaling.json").read_text())[job.network]["classes"]
 
 
 def _low_precision() -> str:

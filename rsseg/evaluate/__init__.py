@@ -1,8 +1,9 @@
 """Scores of a class raster against truth: a raster, polygons, or points with a class.
 
 - `matching`: which code of the map and which of the truth are one class
-- `rasters`: codes of class rasters, strip by strip
+- `rasters`: what the codes of class rasters mean, and whether two lie on one grid
 - `layers`: polygons and points of a vector file, and polygons as strips of codes
+- `truth`: truth of any kind, open to be compared
 - `histogram`: pairs of codes counted
 - `counting`: a map and its truth compared strip by strip, in bounded memory
 - `points`: a map compared with sample points

@@ -13,8 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rsseg.evaluate.histogram import Codes, joint_counts
+from rsseg.evaluate.histogram import joint_counts
 from rsseg.evaluate.matching import Counts, Matching
+from rsseg.geo.code_raster import Codes
 from rsseg.legend import NODATA
 from rsseg.metrics import BoundaryCounts, eroded
 

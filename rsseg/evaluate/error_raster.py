@@ -11,7 +11,7 @@ import numpy as np
 
 from rsseg.errors import OutputError
 from rsseg.evaluate.counting import RIGHT, WRONG
-from rsseg.evaluate.histogram import Codes
+from rsseg.geo.code_raster import Codes
 from rsseg.geo.grid import Grid
 from rsseg.geo.strips import Strip, assemble, write_strip
 from rsseg.legend import LandClass, Legend

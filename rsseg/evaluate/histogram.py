@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg.evaluate.matching import Counts
+from rsseg.geo.code_raster import Codes
 from rsseg.legend import NODATA
 
-Codes = npt.NDArray[np.uint8]
 _CHUNK = 1 << 18
 _HELD = 1 << 16
 _SMALL = np.ix_([NODATA, *range(15)], [NODATA, *range(15)])

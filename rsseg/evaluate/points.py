@@ -12,11 +12,10 @@ import shapely
 from rsseg.evaluate.counting import read_strips
 from rsseg.evaluate.layers import Layer
 from rsseg.evaluate.matching import Counts, Matching
-from rsseg.evaluate.rasters import CodeRaster
+from rsseg.geo.class_raster import pixels_by_code
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.geo.grid import Grid
 from rsseg.metrics import stratified_accuracy
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,7 @@ def sample(raster: CodeRaster, points: Layer, on_progress: Callable[[int, int], 
         stop = start + len(codes)
         here = (rows >= start) & (rows < stop)
         np.add.at(counts, (truth[here], codes[rows[here] - start, columns[here]]), 1)
-        flat = codes.ravel()
-        for first in range(0, flat.size, _CHUNK):
-            mapped += np.bincount(flat[first : first + _CHUNK], minlength=256)
+        mapped += pixels_by_code(codes)
         on_progress(stop * grid.width, grid.height * grid.width)
     outside = np.count_nonzero(~inside)
     plural = "point lies" if outside == 1 else "points lie"

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsseg.errors import OptionError, SceneError
+from rsseg.errors import SceneError
 from rsseg.evaluate.counting import Judge, Source, compare
 from rsseg.evaluate.error_raster import writing_errors
-from rsseg.evaluate.layers import Layer, PolygonStrips, read_layer
-from rsseg.evaluate.matching import Counts, Matching, match
+from rsseg.evaluate.layers import Layer
+from rsseg.evaluate.matching import Counts, Matching
 from rsseg.evaluate.outputs import require_outputs
 from rsseg.evaluate.points import estimates, sample
-from rsseg.evaluate.rasters import CodeRaster, require_same_grid
 from rsseg.evaluate.rules import Rules
-from rsseg.geo.features import is_vector, looks_like_vector
+from rsseg.evaluate.truth import Truth, opened_truth, refuse
+from rsseg.geo.code_raster import CodeRaster
+from rsseg.geo.features import looks_like_vector
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
 from rsseg.metrics import BoundaryCounts, ConfusionMatrix
@@ -110,32 +111,39 @@ def evaluate(
             expected="a class raster as the prediction",
             remedy="name the map first and its truth second",
         )
-    vector = is_vector(truth)
-    with gdal_cache(_CACHE), CodeRaster(prediction) as raster:
-        if vector:
-            named = bool(raster.labels.names)
-            found = read_layer(truth, raster.grid, field=field, layer=layer, named=named)
-            matching = match(raster.labels, found.labels)
-            rules.require_classes(matching)
-            told = {"truth_kind": found.kind, "layer": found.name, "field": found.field}
-            if found.kind == "points":
-                _refuse(f"{truth} has points", erode=erode, boundary=boundary, errors=errors)
-                done = _of_points(raster, found, matching, rules, on_progress)
-            else:
-                source = PolygonStrips(found, raster.grid)
-                done = _of_pixels(raster, source, matching, rules, errors, on_progress)
-            done = replace(done, notes=(*found.notes, *done.notes))
-        else:
-            _refuse(f"{truth} is a raster", field=field, layer=layer)
-            with CodeRaster(truth) as other:
-                require_same_grid(raster, other)
-                matching = match(raster.labels, other.labels)
-                rules.require_classes(matching)
-                told = {"truth_kind": "raster"}
-                done = _of_pixels(raster, other, matching, rules, errors, on_progress)
-    told |= {"matched_by": "name" if matching.by_name else "code", **rules.to_json()}
-    paths = {"prediction": str(prediction), "truth": str(truth)}
-    return replace(done, settings={**paths, **told})
+    with (
+        gdal_cache(_CACHE),
+        CodeRaster(prediction) as raster,
+        opened_truth(truth, raster, field=field, layer=layer) as known,
+    ):
+        return score(raster, known, rules, errors=errors, on_progress=on_progress)
+
+
+def score(
+    raster: CodeRaster,
+    truth: Truth,
+    rules: Rules,
+    *,
+    errors: str | Path | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> Evaluation:
+    """Score an open map against open truth, as `evaluate` does files.
+
+    Raises:
+        SceneError, LegendError, OptionError, OutputError: As `evaluate`.
+    """
+    matching = truth.match(raster, rules)
+    if truth.source is None:
+        refuse(f"{truth.path} has points", errors=errors)
+        assert truth.layer is not None, "points lie in a layer"
+        done = _of_points(raster, truth.layer, matching, rules, on_progress)
+    else:
+        done = _of_pixels(raster, truth.source, matching, rules, errors, on_progress)
+    notes = () if truth.layer is None else truth.layer.notes
+    matched = {"matched_by": "name" if matching.by_name else "code"}
+    paths = {"prediction": raster.path, "truth": truth.path}
+    settings = {**paths, **truth.settings, **matched, **rules.to_json()}
+    return replace(done, notes=(*notes, *done.notes), settings=settings)
 
 
 def _of_pixels(
@@ -220,10 +228,3 @@ def _evaluation(scores: dict[str, Any], matching: Matching, rules: Rules, unit: 
     if scores["oa"] is None:
         notes += (f"nothing was scored: there are no {unit} with truth on the map",)
     return Evaluation(scores, unit, notes)
-
-
-def _refuse(what: str, **options: object) -> None:
-    """Refuse options that make no sense for this truth."""
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise OptionError(f"{what}: {' and '.join(given)} cannot be used with it")

@@ -19,8 +19,9 @@ import onnx
 import torch
 from torch import nn
 
-from rsseg.bundle import GRAPH_SCALE, HEADER_KEY, Bundle
+from rsseg.bundle import GRAPH_SCALE, HEADER_KEY, ROUNDING_KEY, Bundle
 from rsseg.export.probabilities import Probabilities
+from rsseg.export.size import SIZE_KEY, NetworkSize
 from rsseg.replacing import replacing
 
 OPSET, IR_VERSION = 17, 8
@@ -30,16 +31,19 @@ OVERLAP = 25
 Deepness blends nothing: each tile gives its middle up to half of that."""
 
 
-def write_deepness(network: nn.Module, bundle: Bundle, out: str | Path) -> None:
+def write_deepness(
+    network: nn.Module, bundle: Bundle, out: str | Path, *, rounding: str | None = None
+) -> None:
     """Write graph, weights and metadata in one file, whole or not at all.
 
     The graph takes one square image of the Bundle's window. Beside Deepness' own keys the file has
-    the Bundle under ``rsseg``, with ``probabilities`` for output.
+    the Bundle under ``rsseg``, with ``probabilities`` for output, and its `NetworkSize`.
 
     Args:
         network: In evaluation mode, on the CPU.
         bundle: Describes it.
         out: Target, ``.onnx``.
+        rounding: What bf16 shifts the logits by, as JSON, where that was measured on real scenes.
     """
     graph = onnx.load_model_from_string(_graph(network, bundle))
     graph.ir_version = IR_VERSION
@@ -48,7 +52,9 @@ def write_deepness(network: nn.Module, bundle: Bundle, out: str | Path) -> None:
         f"Pixel values of {', '.join(bundle.bands)} divided by {GRAPH_SCALE:g} in, "
         f"probabilities of {', '.join(bundle.legend.names)} out."
     )
-    onnx.helper.set_model_props(graph, metadata_of(bundle))
+    size = NetworkSize.of((name, value.numel()) for name, value in network.state_dict().items())
+    more = {SIZE_KEY: size.to_json()} | ({} if rounding is None else {ROUNDING_KEY: rounding})
+    onnx.helper.set_model_props(graph, metadata_of(bundle) | more)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString(deterministic=True)
     with replacing(out) as unfinished:

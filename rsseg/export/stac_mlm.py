@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rsseg.bundle import GRAPH_SCALE, Bundle, is_graph, read_bundle, read_layout
+from rsseg.bundle import GRAPH_SCALE, Bundle, is_graph, read_bundle
+from rsseg.export.size import network_size
 from rsseg.geo.bands import common_name
 from rsseg.replacing import replacing
 
@@ -28,11 +29,7 @@ MLM = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 """For the bands: where the core of STAC 1.1 has them, on assets, MLM 1.5 does not look."""
 _TASK = "semantic-segmentation"
-_WIDTHS = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
-_WIDTHS |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
-"""Bytes of a value by the type that a model file names."""
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""Last parts of the names of tensors that batch normalisation counts, and training does not."""
+_INSTALLED = Path(__file__).parents[1]
 
 
 def write_item(model: str | Path, out: str | Path, *, href: str | None = None) -> None:
@@ -41,15 +38,23 @@ def write_item(model: str | Path, out: str | Path, *, href: str | None = None) -
     Args:
         model: Model file, ``.safetensors`` or ``.onnx``.
         out: Target.
-        href: Where the item says that the model is; its path from the item's folder if None.
+        href: Where the item says that the model is; if None its path from the item's folder, and
+            of one that belongs to the installation its name: no one else has that folder.
 
     Raises:
         BundleError: If it is no model file of rsseg.
     """
-    href = href or Path(os.path.relpath(model, Path(out).parent)).as_posix()
+    if href is None:
+        path = Path(os.path.relpath(model, Path(out).parent))
+        href = Path(model).name if is_installed(model) else path.as_posix()
     text = json.dumps(item_of(model, href), indent=1, ensure_ascii=False)
     with replacing(out) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8")
+
+
+def is_installed(model: str | Path) -> bool:
+    """Whether a model file belongs to the installation, as the embedded model does."""
+    return Path(model).resolve().is_relative_to(_INSTALLED)
 
 
 def item_of(model: str | Path, href: str) -> dict[str, Any]:
@@ -192,15 +197,10 @@ def _asset(model: Path, href: str, bands: Sequence[str]) -> dict[str, Any]:
 
 
 def _size(model: Path) -> dict[str, int]:
-    """Parameters, and bytes of all tensors in 32 bits, as the network is loaded."""
-    if is_graph(model):
+    size = network_size(model)
+    if size is None:
         return {}
-    values = {
-        name: (after - first) // _WIDTHS[kind]
-        for name, (kind, first, after) in read_layout(model)[1].items()
-    }
-    trained = sum(count for name, count in values.items() if not name.endswith(_STATISTICS))
-    return {"mlm:total_parameters": trained, "mlm:memory_size": 4 * sum(values.values())}
+    return {"mlm:total_parameters": size.parameters, "mlm:memory_size": size.memory}
 
 
 def _hyperparameters(bundle: Bundle) -> dict[str, Any]:
@@ -210,7 +210,11 @@ def _hyperparameters(bundle: Bundle) -> dict[str, Any]:
 
 
 def _licence(licence: str) -> str | None:
-    """The licence if it is an SPDX identifier, ``other`` if it is told in other words."""
+    """The licence if it is an SPDX identifier, ``other`` if it is told in other words.
+
+    STAC 1.1 speaks of SPDX expressions too (``MIT AND CC-BY-4.0``), but its published schema
+    refuses the spaces in them.
+    """
     if not licence:
         return None
     return licence if re.fullmatch(r"[\w.+-]+", licence) else "other"

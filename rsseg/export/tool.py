@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rsseg.bundle import Bundle, is_graph, read_bundle
+from rsseg.bundle import ROUNDING_SUFFIX, Bundle, is_graph, read_bundle
 from rsseg.errors import BundleError, MissingExtra, OptionError, OutputError, RssegError
+from rsseg.export.stac_mlm import is_installed, write_item
 from rsseg.writable import require_writable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SUFFIXES = {
     "onnx": ".onnx",
@@ -18,6 +24,15 @@ SUFFIXES = {
     "stac-mlm": ".json",
 }
 """What the name of a file ends in, by format."""
+
+_NEEDED = {
+    "onnx": ("torch", "onnx"),
+    "openvino": ("torch", "onnx", "onnxscript"),
+    "torch-export": ("torch",),
+}
+"""Packages of an extra, by format."""
+
+_Writer = Callable[["nn.Module", Bundle, Path], None]
 
 
 @dataclass(frozen=True)
@@ -76,17 +91,13 @@ def export(
     require_writable(out, (SUFFIXES[to],), beside=files[1:], inputs=(model,), overwrite=overwrite)
     try:
         if to == "stac-mlm":
-            from rsseg.export.stac_mlm import write_item
-
             write_item(model, out)
         else:
             _convert(model, out, to)
         size = sum(file.stat().st_size for file in files)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error
-    return ExportResult(
-        str(out), to, tuple(map(str, files)), size, tuple(_notes(bundle) if to == "onnx" else ())
-    )
+    return ExportResult(str(out), to, tuple(map(str, files)), size, _notes(model, bundle, to))
 
 
 def _convert(model: Path, out: Path, to: str) -> None:
@@ -95,18 +106,14 @@ def _convert(model: Path, out: Path, to: str) -> None:
         raise OptionError(
             f"{model} was exported already", remedy="export the .safetensors file it was made of"
         )
-    for package in ("torch", "onnx", "onnxscript"):
+    for package in _NEEDED[to]:
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "torch")
-    from rsseg.export.deepness import write_deepness
-    from rsseg.export.openvino_ir import write_openvino
-    from rsseg.export.torch_program import write_program
     from rsseg.models import load
 
-    writers = {"onnx": write_deepness, "openvino": write_openvino, "torch-export": write_program}
     network, bundle = load(model)
     try:
-        writers[to](network, bundle, out)
+        _writer(model, to)(network, bundle, out)
     except (OSError, RssegError):
         raise
     except Exception as error:  # whatever the converters stumble over
@@ -115,7 +122,26 @@ def _convert(model: Path, out: Path, to: str) -> None:
         ) from error
 
 
-def _notes(bundle: Bundle) -> list[str]:
-    if bundle.gsd is not None:
-        return []
-    return ["the model's ground sample distance is unknown, so Deepness has to be told one"]
+def _writer(model: Path, to: str) -> _Writer:
+    """What writes a model in a format; no other's libraries are loaded."""
+    if to == "onnx":
+        from rsseg.export.deepness import write_deepness
+
+        beside = model.with_suffix(ROUNDING_SUFFIX)
+        rounding = beside.read_text(encoding="utf-8") if beside.is_file() else None
+        return functools.partial(write_deepness, rounding=rounding)
+    if to == "openvino":
+        from rsseg.export.openvino_ir import write_openvino
+
+        return write_openvino
+    from rsseg.export.torch_program import write_program
+
+    return write_program
+
+
+def _notes(model: Path, bundle: Bundle, to: str) -> tuple[str, ...]:
+    if to == "onnx" and bundle.gsd is None:
+        return ("the model's ground sample distance is unknown, so Deepness has to be told one",)
+    if to == "stac-mlm" and is_installed(model):
+        return (f"the item looks for {model.name} beside itself: copy it from {model}",)
+    return ()

@@ -19,13 +19,17 @@ from rasterio.windows import Window
 
 from rsseg.errors import LegendError, OutputError
 from rsseg.geo.grid import Grid
+from rsseg.geo.opened import reading_window
 from rsseg.geo.opening import open_raster
+from rsseg.geo.remote import public_name
 from rsseg.geo.writing import tiled_geotiff, writing
 from rsseg.legend import NODATA, LandClass, Legend
 
 LEGEND_TAG = "RSSEG_LEGEND"
 _AT_ONCE = 2**21
-"""Pixels to count at a time, in whole blocks of the file."""
+"""Pixels to read at a time, in whole blocks of the file."""
+_CHUNK = 2**20
+"""Pixels to count at a time: to sort them in takes eight bytes for each."""
 _FEW = 12
 
 
@@ -65,8 +69,13 @@ def write_raster(
             target.update_tags(**{LEGEND_TAG: json.dumps(legend.to_json())})
 
 
-def count_codes(path: Path) -> npt.NDArray[np.int64]:
-    """Pixels by file code of a single-band 8-bit raster, ``(256,)``."""
+def count_codes(path: str | Path) -> npt.NDArray[np.int64]:
+    """Pixels by file code of a single-band 8-bit raster, ``(256,)``.
+
+    Raises:
+        SceneError: If the file is damaged.
+    """
+    name = public_name(path)
     counts = np.zeros(256, dtype=np.int64)
     with open_raster(path) as dataset:
         rows, columns = dataset.block_shapes[0]
@@ -76,8 +85,23 @@ def count_codes(path: Path) -> npt.NDArray[np.int64]:
                 window = Window(
                     left, top, min(columns, dataset.width - left), min(rows, dataset.height - top)
                 )
-                counts += _counts(dataset.read(1, window=window))
+                with reading_window(dataset, name, window):
+                    codes = dataset.read(1, window=window)
+                counts += pixels_by_code(codes)
     return counts
+
+
+def pixels_by_code(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Pixels by code of an array of any shape, ``(256,)``."""
+    counts, flat = np.zeros(256, dtype=np.int64), codes.ravel()
+    for first in range(0, flat.size, _CHUNK):
+        counts += _counts(flat[first : first + _CHUNK])
+    return counts
+
+
+def is_named(known: LandClass) -> bool:
+    """Whether a class has a name of its own, and not one made of its code."""
+    return known.name != f"class {known.code}"
 
 
 def is_class_raster(dataset: DatasetReader) -> bool:

@@ -16,7 +16,7 @@ def confidence_scaling(dataset: DatasetReader, name: str) -> tuple[float, float]
         name: For messages.
 
     Raises:
-        SceneError: If there are several bands.
+        SceneError: If there are several bands, or the scale is 0.
     """
     if dataset.count != 1:
         raise SceneError(
@@ -26,4 +26,12 @@ def confidence_scaling(dataset: DatasetReader, name: str) -> tuple[float, float]
         )
     scale, offset = float(dataset.scales[0]), float(dataset.offsets[0])
     plain = dataset.dtypes[0] == "uint8" and scale == 1
+    if not scale:
+        raise SceneError(f"{name} is no raster of confidence", expected="a scale other than 0")
     return (1 / ONE if plain else scale), offset
+
+
+def confidence_ends(dataset: DatasetReader, name: str) -> tuple[float, float]:
+    """The values that mean 0 and 1, as the file has them, see `confidence_scaling`."""
+    scale, offset = confidence_scaling(dataset, name)
+    return (0 - offset) / scale, (1 - offset) / scale

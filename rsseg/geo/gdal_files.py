@@ -68,6 +68,14 @@ def remove(name: str) -> bool:
     return bool(_gdal().VSIUnlink(name.encode()) == 0)
 
 
+def abort_uploads(name: str) -> None:
+    """Drop the parts of uploads to this name that were begun and not completed, if there are any.
+
+    A store keeps them, and asks money for them, though nobody sees them.
+    """
+    _gdal().VSIAbortPendingUploads(name.encode())
+
+
 @contextmanager
 def _opened(name: str) -> Iterator[Any]:
     """An object open for reading."""
@@ -131,6 +139,7 @@ def _gdal() -> Any:
         "VSIFEofL": (ctypes.c_int, (ctypes.c_void_p,)),
         "VSIFCloseL": (ctypes.c_int, (ctypes.c_void_p,)),
         "VSIUnlink": (ctypes.c_int, (ctypes.c_char_p,)),
+        "VSIAbortPendingUploads": (ctypes.c_int, (ctypes.c_char_p,)),
         "VSIGetLastErrorMsg": (ctypes.c_char_p, ()),
         "VSIErrorReset": (None, ()),
         "CPLGetLastErrorMsg": (ctypes.c_char_p, ()),

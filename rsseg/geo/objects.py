@@ -20,7 +20,7 @@ import rasterio
 
 from rsseg.errors import OutputError, SceneError
 from rsseg.geo import gdal_files
-from rsseg.geo.remote import ATTEMPTS, gdal_name, pause, public_name, settings
+from rsseg.geo.remote import ATTEMPTS, gdal_name, pause, public_name, public_text, settings
 
 _STORES = re.compile(r"(s3|gs|az|oss)://|/vsi(s3|gs|az|adls|oss|swift|webhdfs|hdfs|mem)/")
 _WEB = re.compile(r"(https?|ftp)://|/vsicurl[/?]")
@@ -64,7 +64,9 @@ def read_object(name: str) -> bytes:
     except FileNotFoundError:
         raise SceneError(f"there is no file {public_name(name)}") from None
     except OSError as error:
-        raise SceneError(f"{public_name(name)} cannot be read: {error}") from error
+        raise SceneError(
+            f"{public_name(name)} cannot be read: {public_text(str(error))}"
+        ) from error
 
 
 def object_size(name: str) -> int | None:
@@ -79,7 +81,7 @@ def object_size(name: str) -> int | None:
         return None
     except OSError as error:
         raise OutputError(
-            f"{public_name(name)} cannot be looked for: {error}",
+            f"{public_name(name)} cannot be looked for: {public_text(str(error))}",
             remedy="may the key that is set read and list there, does the network work?",
         ) from error
 
@@ -88,13 +90,17 @@ def put_object(file: Path, name: str) -> None:
     """Copy a file to an object, which is there whole or not at all.
 
     Up to ``VSIS3_CHUNK_SIZE`` megabytes (50) are one request, more of them a multipart upload that
-    is completed at the end. It is tried several times, and the object's size is looked at after.
+    is completed at the end. It is tried several times, and the object's size is looked at after;
+    parts of an attempt that failed are removed.
 
     Raises:
         OutputError: If it cannot be written.
     """
+    attempts = 0
 
     def put() -> None:
+        nonlocal attempts
+        attempts += 1
         gdal_files.write(file, gdal_name(name))
         there = object_size(name)
         if there != file.stat().st_size:
@@ -103,10 +109,14 @@ def put_object(file: Path, name: str) -> None:
     try:
         _persistent(put)
     except OSError as error:
+        _abort_uploads(name)
         raise OutputError(
-            f"{public_name(name)} cannot be written, tried {ATTEMPTS} times: {error}",
+            f"{public_name(name)} cannot be written, tried {ATTEMPTS} times: "
+            f"{public_text(str(error))}",
             remedy="is the bucket there, may the key that is set write, does the network work?",
         ) from error
+    if attempts > 1:
+        _abort_uploads(name)
 
 
 def remove_object(name: str) -> bool:
@@ -134,6 +144,11 @@ def require_store(name: str, *, overwrite: bool) -> None:
         trial.write_bytes(b"\0")
         put_object(trial, f"{name}.unfinished")
     remove_object(f"{name}.unfinished")
+
+
+def _abort_uploads(name: str) -> None:
+    with rasterio.Env(**settings()):
+        gdal_files.abort_uploads(gdal_name(name))
 
 
 def _persistent(call: Callable[[], Answer]) -> Answer:

@@ -12,7 +12,9 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from rsseg.errors import SceneError
-from rsseg.geo.class_raster import is_class_raster, read_legend
+from rsseg.geo.class_colours import coloured_legend, doubts
+from rsseg.geo.code_raster import CodeRaster
+from rsseg.geo.confidence import confidence_ends
 from rsseg.geo.display import Limits, display_bands, display_limits
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
@@ -54,22 +56,20 @@ class MapLayer:
     shown: bool = True
 
 
-def class_layer(path: str | Path, *, shown: bool) -> tuple[MapLayer, Legend]:
-    """A class raster in its colours, the layer below shining through, and its classes.
+def class_layer(path: str | Path, *, shown: bool) -> tuple[MapLayer, Legend, tuple[str, ...]]:
+    """A class raster in its colours, the layer below shining through; its classes, and notes.
 
     Raises:
-        SceneError: If it cannot be opened, has no classes or no place on the ground.
-        LegendError: If its legend contradicts itself.
+        SceneError: If it cannot be opened, is no class raster or has no place on the ground.
+        LegendError: If its legend contradicts itself, or a value is no code.
     """
+    with CodeRaster(path) as codes:
+        legend = coloured_legend(codes)
+        notes = doubts(codes, legend.classes)
     with open_raster(path) as dataset:
-        if not is_class_raster(dataset):
-            raise SceneError(
-                f"{public_name(path)} is not a class raster",
-                expected="one band of 8-bit codes with colours",
-            )
-        legend = read_legend(dataset)
         renderer = class_renderer(legend)
-        return _raster("classes", path, dataset, renderer, opacity=OPACITY, shown=shown), legend
+        layer = _raster("classes", path, dataset, renderer, opacity=OPACITY, shown=shown)
+    return layer, legend, notes
 
 
 def scene_layer(path: str | Path, bands: Sequence[int | str] | None = None) -> MapLayer:
@@ -98,14 +98,9 @@ def confidence_layer(path: str | Path) -> MapLayer:
         SceneError: If it cannot be opened, has several bands or no place on the ground.
     """
     with open_raster(path) as dataset:
-        if dataset.count != 1:
-            raise SceneError(
-                f"{public_name(path)} is no raster of confidence",
-                expected="1 band",
-                got=dataset.count,
-            )
-        scaled = dataset.dtypes[0] != "uint8" or dataset.scales[0] != 1
-        renderer = grey_renderer(1, (0, 1 if scaled else 254))
+        low, high = confidence_ends(dataset, public_name(path))
+        scale, offset = dataset.scales[0], dataset.offsets[0]  # which QGIS applies by itself
+        renderer = grey_renderer(1, (low * scale + offset, high * scale + offset))
         return _raster("confidence", path, dataset, renderer, shown=False)
 
 

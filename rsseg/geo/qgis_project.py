@@ -63,7 +63,7 @@ def write_project(
     what gives access to it.
 
     Args:
-        raster: The class raster.
+        raster: The class raster; if it has no colours, its classes get some that differ.
         out: ``.qgz`` to write.
         scene: The scene it is a map of.
         polygons: Its polygons, with a field ``class``; every layer of polygons in the file.
@@ -76,7 +76,7 @@ def write_project(
         SceneError: If a file cannot be read, is of another kind or has no place on the ground.
         BandError: If a band is not there.
         GridMismatch: If a file lies somewhere else than the raster.
-        LegendError: If the polygons are of other classes.
+        LegendError: If the polygons are of other classes, or a value of the raster is no code.
         OptionError: If bands are given without a scene, or neither one nor three.
         OutputError: If the output is there already or cannot be written.
     """
@@ -84,7 +84,7 @@ def write_project(
     require_writable(out, (".qgz",), overwrite=overwrite)
     if bands is not None and scene is None:
         raise OptionError("bands are chosen of a scene", remedy="name the scene too")
-    classes, legend = class_layer(raster, shown=polygons is None)
+    classes, legend, notes = class_layer(raster, shown=polygons is None)
     above, unknown = ((), []) if polygons is None else polygon_layers(polygons, legend)
     below = [] if confidence is None else [confidence_layer(confidence)]
     below += [] if scene is None else [scene_layer(scene, bands)]
@@ -100,12 +100,14 @@ def write_project(
             archive.writestr(entry, project)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror}") from error
-    missing = f"polygons of {', '.join(unknown)} are not drawn: {raster} does not name such classes"
+    if unknown:
+        names = ", ".join(unknown)
+        notes += (f"polygons of {names} are not drawn: {raster} does not name such classes",)
     return ProjectResult(
         out=str(out),
         crs=classes.crs.to_string(),
         layers=tuple(layer.name for layer in layers),
-        notes=(missing,) if unknown else (),
+        notes=notes,
     )
 
 

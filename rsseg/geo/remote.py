@@ -23,6 +23,7 @@ _FILE_SYSTEMS = ("curl", "s3", "gs", "az", "adls", "oss", "swift", "webhdfs", "h
 _REMOTE = re.compile(
     rf"/vsi({'|'.join(_FILE_SYSTEMS)})(_streaming)?[/?]|^(\w+\+)?({'|'.join(_SCHEMES)})://"
 )
+_NAMED = re.compile(r"(/vsi\w+[/?]|\b(\w+\+)?\w+://)[^\s'\"<>|()]+")
 _SETTINGS: dict[str, str | int | float] = {
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,  # doubled each time
@@ -60,6 +61,11 @@ def public_name(path: str | Path) -> str:
     if told:
         name = unquote(told.group(1))
     return re.sub(r"://[^/]*@", "://", re.split(r"[?#]", name, maxsplit=1)[0])
+
+
+def public_text(text: str) -> str:
+    """A sentence of other software without what may give access in the addresses that it names."""
+    return _NAMED.sub(lambda found: public_name(found[0]), text)
 
 
 def settings() -> dict[str, str | int | float]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,17 @@ from rasterio.windows import Window
 from rsseg.geo.bands import band_names, choose_bands, common_dtype, find_band, told_names
 from rsseg.geo.failures import read_failure, sources_of_vrt
 from rsseg.geo.grid import Grid
+from rsseg.geo.opened import OpenRaster
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.quiet import quietly
-from rsseg.geo.remote import ATTEMPTS, is_remote, pause, public_name
+from rsseg.geo.remote import ATTEMPTS, is_remote, pause
 from rsseg.geo.tiling import inner_part, shifted
 
 _ROWS = 1024
 """Rows whose pixels are read at a time to know which are valid."""
 
 
-class Scene:
+class Scene(OpenRaster):
     """An open raster with chosen bands; one thread at a time may read from it.
 
     Args:
@@ -53,10 +53,9 @@ class Scene:
         *,
         scattered: bool = False,
     ) -> None:
-        self.path, self.name = str(path), public_name(path)
+        super().__init__(path, scattered=scattered)
         self._scattered = scattered
-        self._dataset = open_raster(path, scattered=scattered)
-        try:
+        with self._closed_if_refused():
             self._part = part
             self._remote = any(map(is_remote, (self.path, *sources_of_vrt(self._dataset))))
             grid = Grid.of(self._dataset)
@@ -69,24 +68,6 @@ class Scene:
             self._flags = {flag for band in self.bands for flag in flags[band - 1]}
             self._shadowed = self._dataset.nodata is not None
             self._all_valid = self._flags == {MaskFlags.all_valid} and self.dtype.kind != "f"
-        except BaseException:
-            self._dataset.close()
-            raise
-
-    def __enter__(self) -> Scene:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; reading afterwards fails."""
-        self._dataset.close()
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -117,11 +98,6 @@ class Scene:
                 year, month, day, clock = told.groups()
                 return f"{year}-{month}-{day}T{clock}Z"
         return None
-
-    @property
-    def block_height(self) -> int:
-        """Rows that GDAL decodes at once."""
-        return int(max(rows for rows, _ in self._dataset.block_shapes))
 
     @property
     def block_width(self) -> int:
@@ -167,7 +143,7 @@ class Scene:
         inside = part.inside if self._part is None else shifted(part.inside, self._part)
         pixels, valid = self._try_to_read(inside, resampled if part.resampled else {})
         if fill is not None and not valid.all():
-            pixels[:, ~valid] = fill.astype(self.dtype)[:, None]
+            np.copyto(pixels, fill.astype(self.dtype)[:, None, None], where=~valid)
         if part.padded:
             pixels = np.pad(pixels, ((0, 0), *part.pads), mode="reflect")
             valid = np.pad(valid, part.pads, constant_values=False)

@@ -5,8 +5,9 @@ would be the module to whoever imports a part of it first. Engines are still loa
 """
 
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.predict import predict
 from rsseg.prediction.result import PredictResult
-from rsseg.prediction.scenes import SceneOutcome, predict_scenes
+from rsseg.prediction.scenes import predict_scenes
 
 __all__ = ["PredictOptions", "PredictResult", "SceneOutcome", "predict", "predict_scenes"]

@@ -10,7 +10,7 @@ from rsseg.errors import OptionError
 from rsseg.geo.remote import public_name
 from rsseg.geo.shards import Shard, Swath, swaths
 from rsseg.geo.tiling import Tiling
-from rsseg.prediction.mosaic import AT_ONCE
+from rsseg.prediction.mosaic import AT_ONCE, shared
 
 if TYPE_CHECKING:
     from rsseg.prediction.plan import Plan
@@ -111,13 +111,19 @@ def budget_of(work: Plan) -> Budget:
     scores += (1 if side == tiling.size else 4) * 4 * min(AT_ONCE, classes * window)
     weights = 0 if work.model is None else _COPIES * work.model.stat().st_size
     engine = _ENGINE_BYTES[work.placement.engine] + weights + 300 * side**2
-    finished = max(shard.right - shard.left for shard in work.shards) * min(tiling.stride, rows)
+    # sums of what two windows of a row share, and of what two rows of windows share of a column
+    scores += 4 * classes * rows * shared(tiling.columns, tiling.size)
+    sums = 4 * classes * shared(tiling.rows, tiling.size)
+    if work.placement.device != "cpu":  # a row of windows is collected, and ranked at once
+        sums += 4 * classes * rows
+        widest_shard = max(shard.right - shard.left for shard in work.shards)
+        scores += widest_shard * min(tiling.stride, rows) * (16 + 5 * layers)
     # blocks that are filled and as many that wait to be written
     blocks = 2 * layers * max(shard.bottom - shard.top for shard in work.shards)
     return Budget(
         limit=work.options.memory_limit,
-        fixed=waiting + scores + engine + finished * (16 + 5 * layers),
-        column=4 * (classes + 1) * rows + blocks,
+        fixed=waiting + scores + engine,
+        column=sums + (layers + 1) * rows + blocks,
         cached=work.readers * (tiling.size + work.block[0]) * work.decoded_bytes,
         scene_width=tiling.width,
         margin=2 * (tiling.size + work.block[1]),

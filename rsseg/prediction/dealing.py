@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from heapq import heapreplace
 from itertools import accumulate, pairwise
+from math import ceil
 from pathlib import Path
 
 from rsseg.errors import OptionError
 from rsseg.geo.shards import Shard
 from rsseg.replacing import replacing
 
-_LONGEST, _SHORTEST = 16, 4
+_LONGEST = 64
 """Shards of a task. What a task is broken off in is not lost, so only an even end asks for short
 ones, of which more is computed twice."""
+
+_EQUAL, _PARTS, _LEAST = (1, 2, 3, 4), (1.0, 1.25, 1.5, 2.0, 3.0), (1, 2, 4)
+"""Ways to cut: so many equal tasks for each worker; or, of what is left, the so manieth part for
+each worker, and so many shards at least."""
+
+_SPEEDS = (1.0, 0.8)
+"""How fast one of the workers is beside the others, when ways to cut are compared."""
+
+_OVERHEAD = 2
+"""Windows that would be computed in the time that a task takes to begin and to end."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +87,37 @@ def deal(shards: Sequence[Shard], count: int, block: int = 1) -> tuple[tuple[Sha
     return min(ways, key=windows_of_all)
 
 
-def runs(shards: Sequence[Shard], workers: int, block: int = 1) -> Iterator[tuple[Shard, ...]]:
-    """Cut shards into tasks: runs of neighbours, long ones first so that all end together.
+def runs(
+    shards: Sequence[Shard], workers: int, block: int = 1, *, even: bool = True
+) -> list[tuple[Shard, ...]]:
+    """Cut shards into tasks: runs of neighbours along rows or down columns, long ones first.
+
+    Short tasks at the end let all workers end together, but windows between two tasks are computed
+    twice. Of several ways to cut, that is taken by which the last worker is expected to end first.
 
     Args:
         shards: Those that are to be computed.
         workers: Processes that take tasks.
         block: As in `deal`.
+        even: Whether all are to end together; else other work follows, and tasks are long.
     """
-    along = bool(shards) and block > max(shard.right - shard.left for shard in shards)
-    waiting = _along_rows(shards) if along else _down_columns(shards)
-    least = min(_SHORTEST, -(-len(waiting) // workers))
-    while waiting:
-        most = min(_LONGEST, max(least, -(-len(waiting) // (2 * workers))))
-        length = 1
-        for before, after in pairwise(waiting[:most]):
-            if not along and not (before.left == after.left and before.bottom == after.top):
-                break
-            length += 1
-        yield tuple(waiting[:length])
-        del waiting[:length]
+    orders = {True: _along_rows(shards), False: _down_columns(shards)}
+    if shards and block > max(shard.right - shard.left for shard in shards):
+        del orders[False]
+    if not even:
+        along, waiting = orders.popitem()
+        return _pieces(waiting, along, lambda left: _LONGEST)
+    count = len(shards)
+    lengths = [partial(_equal, ceil(count / (workers * each))) for each in _EQUAL]
+    lengths += [
+        partial(_falling, workers * parts, min(least, ceil(count / workers)))
+        for parts in _PARTS
+        for least in _LEAST
+    ]
+    ways = [
+        _pieces(waiting, along, length) for along, waiting in orders.items() for length in lengths
+    ]
+    return min(ways, key=lambda tasks: _windows_in_time(tasks, workers))
 
 
 def windows_of(shards: Sequence[Shard]) -> int:
@@ -123,6 +147,45 @@ def shares_dealt(folder: Path) -> dict[int, list[list[int]]]:
     """Indices of shards by share, for each number of shares that they were dealt into."""
     found = [json.loads(path.read_text("utf-8")) for path in folder.glob("shares_*.json")]
     return {len(shares): shares for shares in found}
+
+
+def _pieces(
+    shards: Sequence[Shard], along: bool, length: Callable[[int], int]
+) -> list[tuple[Shard, ...]]:
+    """Runs of at most so many shards, by how many are left; down a column they end with it."""
+    found, begin = [], 0
+    while begin < len(shards):
+        end = begin + 1
+        for before, after in pairwise(shards[begin : begin + length(len(shards) - begin)]):
+            if not along and not (before.left == after.left and before.bottom == after.top):
+                break
+            end += 1
+        found.append(tuple(shards[begin:end]))
+        begin = end
+    return found
+
+
+def _equal(length: int, left: int) -> int:
+    return min(_LONGEST, length)
+
+
+def _falling(parts: float, least: int, left: int) -> int:
+    return min(_LONGEST, max(least, ceil(left / parts)))
+
+
+def _windows_in_time(tasks: Sequence[Sequence[Shard]], workers: int) -> float:
+    """Windows that a worker computes in the time until the last one ends; a mean over speeds."""
+    costs = [windows_of(task) + _OVERHEAD for task in tasks]
+    return sum(_makespan(costs, [speed] + [1.0] * (workers - 1)) for speed in _SPEEDS)
+
+
+def _makespan(costs: Sequence[float], speeds: Sequence[float]) -> float:
+    """When the last worker ends, if each takes the next task as soon as it is free."""
+    free = [(0.0, worker) for worker in range(len(speeds))]
+    for cost in costs:
+        now, worker = free[0]
+        heapreplace(free, (now + cost / speeds[worker], worker))
+    return max(end for end, _ in free)
 
 
 def _cut(shards: Sequence[Shard], count: int) -> tuple[tuple[Shard, ...], ...]:

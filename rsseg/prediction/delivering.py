@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rsseg import __version__
 from rsseg.errors import OutputError
 from rsseg.geo.objects import is_object, require_store
+from rsseg.prediction.identity import fingerprint
+from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, file_hash
+from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.records import Record, read_record, sizes
 from rsseg.prediction.staging import MAP, Place, Stage
+
+_OF_NO_MATTER = ("memory", "batch_size", "overwrite", "restart", "confidence", "probabilities")
+"""Options that do not change the bytes, or are told by the places."""
 
 
 def deliver(
@@ -27,7 +35,7 @@ def deliver(
     Args:
         places: Where outputs go, by kind; the map is ``map``.
         make: Called with paths by kind and ``overwrite``; gives the result in plain types.
-        journal: What decides the bytes of the outputs, see `rsseg.prediction.plan.Plan`.
+        journal: What is made, and by which choices, see `asked_journal`.
         overwrite: Whether objects may be there already.
         scratch: A folder kept between runs; one in the cache if None.
 
@@ -62,3 +70,22 @@ def deliver(
         raise
     named = {"out" if kind == MAP else kind: str(place) for kind, place in places.items()}
     return result | {key: name for key, name in named.items() if key in result}
+
+
+def asked_journal(scene: str, model: str | Path | None, options: PredictOptions) -> dict[str, Any]:
+    """What a user has asked for, by which that is known again.
+
+    Nothing is resolved: on which device, and how precisely, those decide who compute, which may be
+    other machines.
+
+    Raises:
+        SceneError: If the scene cannot be seen.
+    """
+    chosen = {k: v for k, v in asdict(options).items() if k not in _OF_NO_MATTER}
+    area = None if options.aoi is None else file_hash(options.aoi)
+    return {
+        "rsseg": __version__,
+        "scene": fingerprint(scene),
+        "model": file_hash(EMBEDDED_MODEL if model is None else Path(model)),
+        "options": chosen | {"aoi": area},
+    }

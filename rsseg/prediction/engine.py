@@ -95,6 +95,12 @@ def place(options: PredictOptions, *, own_network: bool, graph: bool = False) ->
             )
         options = replace(options, engine="openvino", device="cpu")
     device = options.device
+    if "," in device:
+        raise OptionError(
+            "this runs on one device",
+            got=device,
+            remedy="several share a map where rsseg predict makes all of it",
+        )
     if device == "auto":
         device = "cuda" if options.engine != "openvino" and _has_cuda() else "cpu"
     engine: str = options.engine
@@ -137,6 +143,7 @@ def make_engine(
     model: Path | None,
     network: nn.Module | None,
     identity: str,
+    reserve: int = 0,
 ) -> Engine:
     """Load a network onto its device.
 
@@ -148,6 +155,7 @@ def make_engine(
         model: The model file, unless a network is given.
         network: A network of the caller's, mapping normalised images to logits.
         identity: Hash of the weights.
+        reserve: Bytes of a GPU's memory to leave for blending.
 
     Raises:
         BundleError: If the model file does not fit, or the network cannot be converted.
@@ -162,8 +170,8 @@ def make_engine(
             else graph_of(model, network, bundle, window, identity)
         )
         bundle, low = as_fed(bundle, model), placement.precision == "bf16" and has_bf16()
-        shift = shift_of(graph, bundle, window) if low else None
-        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, shift)
+        shift = shift_of(graph, bundle, window, identity) if low else None
+        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, shift, identity)
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -171,7 +179,7 @@ def make_engine(
 
         assert model is not None
         network, _ = load(model)
-    return TorchEngine(network, bundle, window, placement)
+    return TorchEngine(network, bundle, window, placement, reserve)
 
 
 def graph_of(

@@ -69,6 +69,7 @@ def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator
     """What to know where bands were taken by their order, of more or of other colours."""
     shown = {name for name in scene.band_names if common_name(name)}
     others = any(common_name(name) for name in bundle.bands) and shown
+    others = others or any(name.isdecimal() for name in bundle.bands)
     if _by_name(scene, bundle) is None and (len(scene.bands) > len(bands) or others):
         yield (
             f"bands {', '.join(map(str, bands))} were taken as {', '.join(bundle.bands)}; "
@@ -161,6 +162,15 @@ def stretched(scene: Scene, bundle: Bundle, percentiles: tuple[float, float]) ->
 
 
 def _by_name(scene: Scene, bundle: Bundle) -> tuple[int, ...] | None:
-    """The bands by the model's names; None unless the scene has all of them, each its own."""
-    found = [number for name in bundle.bands if (number := scene.find(name)) is not None]
+    """The bands by the model's names, or its numbers where it knows bands by these.
+
+    None unless the scene has all of them, each its own.
+    """
+    found = [number for name in bundle.bands if (number := _number(scene, name)) is not None]
     return tuple(found) if len(set(found)) == len(bundle.bands) else None
+
+
+def _number(scene: Scene, name: str) -> int | None:
+    if not name.isdecimal():
+        return scene.find(name)
+    return int(name) if int(name) in scene.bands else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,6 @@ import numpy.typing as npt
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA, Legend
 from rsseg.prediction.enlarging import Array, library
-from rsseg.prediction.mosaic import IN_CACHE
 from rsseg.prediction.options import PredictOptions
 
 
@@ -58,33 +59,20 @@ class Layers:
             found.append((Path(options.probabilities), dict(enumerate(self.legend.names, first))))
         return found
 
-    def of_scores(
-        self, probabilities: Array, valid: npt.NDArray[np.bool_], to_host: Any
-    ) -> npt.NDArray[np.uint8]:
-        """Bytes ``(B, h, w)`` of finished pixels.
+    def fill(
+        self, layers: npt.NDArray[np.uint8], probabilities: Array, to_host: Callable[[Array], Any]
+    ) -> None:
+        """Write the bytes of some pixels.
 
         Args:
+            layers: Where to, ``(B, h, w)``.
             probabilities: Of the classes, ``(K, h, w)``, where the engine has them.
-            valid: Where the scene is valid, ``(h, w)``.
             to_host: Gives an array of the engine's as numpy.
         """
-        count, height, width = probabilities.shape
-        there = library(probabilities)
-        step = max(1, IN_CACHE // (count * width)) if there is np else height
-        layers = np.empty((len(self), height, width), np.uint8)
-        for top in range(0, height, step):
-            rows = slice(top, top + step)
-            self._fill(layers[:, rows], probabilities[:, rows], to_host)
-        if not valid.all():
-            np.copyto(layers, NODATA, where=~valid)
-        return layers
-
-    def _fill(self, layers: npt.NDArray[np.uint8], probabilities: Array, to_host: Any) -> None:
-        """Write the bytes of some rows to ``layers``."""
         index, best, second = ranked(probabilities, second=self.margin)
         layers[0] = self._coded(to_host(index))
         if self.confidence or self.least:
-            sure = to_host(as_bytes(best - second if self.margin else best))
+            sure = to_host(as_bytes(best if second is None else best - second))
             if self.confidence:
                 layers[1] = sure
             layers[0][sure < self.least] = NODATA
@@ -92,24 +80,30 @@ class Layers:
             layers[1 + self.confidence :] = to_host(as_bytes(probabilities))
 
     def _coded(self, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """File codes of indices; mostly they are the same."""
+        """File codes of indices."""
+        return index if self._codes is None else self._codes[index]
+
+    @cached_property
+    def _codes(self) -> npt.NDArray[np.uint8] | None:
+        """File codes by index; None if they are the same, as mostly."""
         codes = self.legend.codes
-        return index if np.array_equal(codes, np.arange(len(codes))) else codes[index]
+        return None if np.array_equal(codes, np.arange(len(codes))) else codes
 
 
-def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array, Array]:
+def ranked(probabilities: Array, *, second: bool = False) -> tuple[Array, Array, Array | None]:
     """Index (8-bit) and probability of the most likely class, and the next best probability.
 
-    Ties go to the lower index. The next best is only worked out where it is asked for, else 0.
+    Ties go to the lower index. The next best is only worked out where it is asked for, else None.
     """
-    best = probabilities[0]
-    there = library(best)
+    there = library(probabilities)
+    best, *others = probabilities
     index = there.zeros_like(best, dtype=there.uint8)
-    next_best = there.zeros_like(best)
-    for number in range(1, len(probabilities)):
-        plane = probabilities[number]
+    next_best = there.zeros_like(best) if second else None
+    for number, plane in enumerate(others, 1):
         # numbers ascend, so the greatest is that of the last class that was above all before it
-        index = there.maximum(index, (plane > best).view(there.uint8) * number)
+        above = (plane > best).view(there.uint8)
+        above *= number
+        index = above if number == 1 else there.maximum(index, above, out=index)
         if second:
             next_best = there.maximum(next_best, there.minimum(best, plane))
         best = there.maximum(best, plane)

@@ -24,7 +24,7 @@ from rsseg.geo.scene import Scene
 from rsseg.geo.stac import Item
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA, Colour, LandClass, Legend
-from rsseg.prediction.plan import Plan
+from rsseg.prediction.prospect import Prospect
 from rsseg.prediction.staging import MAP, Place
 
 _EXTENSIONS = ("projection/v2.0.0", "raster/v1.1.0", "classification/v2.0.0", "processing/v1.1.0")
@@ -38,7 +38,7 @@ _POLYGONS = "application/geopackage+sqlite3"
 
 def map_item(
     name: str,
-    work: Plan,
+    work: Prospect,
     places: Mapping[str, Place],
     counts: Mapping[str, int],
     source: Item | None,
@@ -50,12 +50,12 @@ def map_item(
 
     Args:
         name: Its id.
-        work: By which it was made.
+        work: What it was made by.
         places: Its outputs by kind.
         counts: Pixels by class name.
         source: What STAC tells of the scene.
     """
-    grid, legend = work.grid, work.bundle.legend
+    grid, legend = work.grid, work.legend
     outline = lon_lat_outline(grid)
     folder = _folder(places[MAP])
     item: dict[str, Any] = {

@@ -44,7 +44,7 @@ def onnx_graph(model: Path, identity: str | None = None) -> Path:
     if is_graph(model):
         return model
     identity = identity or file_hash(model)
-    if identity == file_hash(EMBEDDED_MODEL):  # wherever it lies
+    if _is_embedded(model, identity):  # wherever it lies
         return EMBEDDED_MODEL.with_suffix(".onnx")
     name = f"{identity}-{__version__}.onnx"
     if (cache_folder() / "onnx" / name).is_file():
@@ -136,3 +136,10 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_embedded(model: Path, identity: str) -> bool:
+    if model == EMBEDDED_MODEL:
+        return True
+    alike = model.stat().st_size == EMBEDDED_MODEL.stat().st_size
+    return alike and identity == file_hash(EMBEDDED_MODEL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from openvino.preprocess import PrePostProcessor
 
 from rsseg.bundle import Bundle
 from rsseg.errors import BundleError
+from rsseg.prediction.compiled import compiled_name, keep_compiled, read_compiled
 from rsseg.prediction.openvino_core import openvino_core
 
 _TYPES = {
@@ -41,6 +44,7 @@ class OpenVINOEngine:
         precision: ``fp32``, ``bf16``, or ``int8`` for a quantised graph, what is left of which
             runs in bf16 where the CPU has it.
         shift: Added to the logits ``(K,)``, see `rsseg.prediction.rounding`.
+        identity: Hash of the weights. Where it is known, what is compiled is kept in the cache.
 
     Raises:
         BundleError: If the graph cannot be read or does not fit the bundle.
@@ -58,28 +62,26 @@ class OpenVINOEngine:
         dtype: np.dtype[Any],
         precision: str,
         shift: npt.NDArray[np.float32] | None = None,
+        identity: str | None = None,
     ) -> None:
         self.precision, self.seconds = precision, 0.0
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
-        core = openvino_core()
-        try:
-            model = core.read_model(graph)
-            _require_window(graph, model, window)
-            model.reshape([1, len(bundle.bands), window, window])
-        except RuntimeError as error:
-            raise BundleError(f"the graph {graph} cannot be used: {error}") from error
-        classes = model.output(0).shape[1]
-        if classes != len(bundle.legend):
-            raise BundleError(
-                f"the graph {graph} does not fit its legend",
-                expected=f"{len(bundle.legend)} classes",
-                got=classes,
-            )
-        self._compiled = core.compile_model(
-            _from_raw_to_probabilities(model, bundle, self._dtype, shift),
-            "CPU",
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)},
-        )
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)}
+        name = None
+        if identity is not None and graph.is_file():
+            moved = None if shift is None else shift.tolist()
+            about = [identity, bundle.to_json(), window, self._dtype.name, precision, moved]
+            name = compiled_name(graph, [*about, *_machine()])
+        compiled = None if name is None else _kept(name, settings)
+        if compiled is None:
+            model = _read(graph, bundle, window)
+            model = _from_raw_to_probabilities(model, bundle, self._dtype, shift)
+            compiled = openvino_core().compile_model(model, "CPU", settings)
+            if name is not None:
+                with suppress(RuntimeError):  # of a graph that cannot be exported
+                    compiled.export_model(stream := io.BytesIO())
+                    keep_compiled(name, stream.getbuffer())
+        self._compiled = compiled
         self._request = self._compiled.create_infer_request()
         shape = tuple(self._compiled.output(0).shape)
         # two, so that the scores of one window can be blended while the next is computed
@@ -125,15 +127,46 @@ def _hint(precision: str) -> openvino.Type:
     return openvino.Type.bf16 if low else openvino.Type.f32
 
 
-def _require_window(graph: Path, model: openvino.Model, window: int) -> None:
-    """Check that a graph which takes images of one size takes these."""
-    sides = [side for side in model.input(0).partial_shape[2:] if side.is_static]
-    if any(side.get_length() != window for side in sides):
+def _machine() -> list[str]:
+    """What decides how a graph is compiled, of this machine."""
+    core = openvino_core()
+    abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [openvino.get_version(), core.get_property("CPU", "FULL_DEVICE_NAME"), *abilities]
+
+
+def _kept(name: str, settings: dict[str, Any]) -> openvino.CompiledModel | None:
+    """A graph that was compiled before; None if there is none, or OpenVINO does not take it."""
+    kept = read_compiled(name)
+    if kept is None:
+        return None
+    try:
+        return openvino_core().import_model(io.BytesIO(kept), "CPU", settings)
+    except RuntimeError:
+        return None
+
+
+def _read(graph: Path, bundle: Bundle, window: int) -> openvino.Model:
+    """A graph for single windows of this side, checked against the bundle."""
+    try:
+        model = openvino_core().read_model(graph)
+        sides = [side for side in model.input(0).partial_shape[2:] if side.is_static]
+        if any(side.get_length() != window for side in sides):
+            raise BundleError(
+                f"the graph {graph} takes windows of {sides[0].get_length()} pixels only",
+                got=window,
+                remedy="leave out --tile-size",
+            )
+        model.reshape([1, len(bundle.bands), window, window])
+    except RuntimeError as error:
+        raise BundleError(f"the graph {graph} cannot be used: {error}") from error
+    classes = model.output(0).shape[1]
+    if classes != len(bundle.legend):
         raise BundleError(
-            f"the graph {graph} takes windows of {sides[0].get_length()} pixels only",
-            got=window,
-            remedy="leave out --tile-size",
+            f"the graph {graph} does not fit its legend",
+            expected=f"{len(bundle.legend)} classes",
+            got=classes,
         )
+    return model
 
 
 def _from_raw_to_probabilities(

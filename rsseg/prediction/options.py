@@ -38,7 +38,8 @@ class PredictOptions:
         bands: Band numbers from 1 or names, in the order the model wants; None to match names.
         batch_size: Windows handed to the engine at a time; None for those of one forward pass.
         memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; several with commas between,
+            such as ``cuda:0,cuda:2``, share a map, see `rsseg.prediction.devices`.
         engine: ``openvino`` (CPU, without torch), ``torch``, or ``auto``.
         tta: Score each window in several positions and average: ``flip`` mirrors it both ways
             (4 positions), ``d4`` takes all eight symmetries of the square.
@@ -103,10 +104,10 @@ class PredictOptions:
             )
         if self.gsd is not None and self.gsd <= 0:
             raise OptionError("the ground sample distance is not positive", got=self.gsd)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
+        if not re.fullmatch(r"auto|cpu(,cpu)*|cuda|cuda:\d+(,cuda:\d+)*|mps", self.device):
             raise OptionError(
                 "there is no such device",
-                expected="auto, cpu, cuda, cuda:N or mps",
+                expected="auto, cpu, cuda, cuda:N, several such as cuda:0,cuda:1, or mps",
                 got=self.device,
             )
         for name, kinds in (("tta", Turns), ("confidence_kind", Confidence)):

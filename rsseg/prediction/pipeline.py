@@ -1,7 +1,7 @@
 """Read, score, blend and write at the same time, with bounded queues between.
 
-A few threads read windows ahead; one has the engine score them, a call ahead; the calling thread
-blends; one writes finished blocks.
+Threads read windows ahead; one has the engine score them, a call ahead; the calling thread blends;
+one writes finished blocks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +23,7 @@ from rsseg.geo.shards import Shard
 from rsseg.legend import NODATA
 from rsseg.prediction.descent import Descent, descents
 from rsseg.prediction.engine import Engine
-from rsseg.prediction.mosaic import Mosaic, Profiles, profiles
+from rsseg.prediction.mosaic import Mosaic, Piece, Profiles, profiles
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan
 from rsseg.prediction.scoring import ReadWindow, Scorer
@@ -95,10 +95,23 @@ def _go_down(
     writer: _Writer,
 ) -> Iterator[None]:
     """Blend the windows of a swath, and hand its shards over; a step for each window."""
-    swath, tiling = descent.swath, plan.tiling
-    shape = len(plan.bundle.legend), min(tiling.size, tiling.height), swath.width
-    mosaic = Mosaic(tiling, weights, engine.to_device(np.zeros(shape, np.float32)), swath.left)
-    blocks: dict[int, npt.NDArray[np.uint8]] = {}
+    swath, tiling, kinds = descent.swath, plan.tiling, plan.layers
+    mosaic = Mosaic(
+        tiling,
+        weights,
+        len(plan.bundle.legend),
+        lambda shape: engine.to_device(np.zeros(shape, np.float32)),
+        range(swath.left, swath.right),
+        collect=plan.placement.device != "cpu",
+    )
+    layers = np.empty((len(kinds), min(tiling.size, tiling.height), swath.width), np.uint8)
+    blocks = _Blocks(swath.left)
+
+    def fill(pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            there = layers[:, piece.rows, piece.columns]
+            kinds.fill(there, piece.probabilities, engine.to_host)
+
     before: int | None = None
     for row, step in descent.steps.items():
         if before is None or before + 1 != row:
@@ -107,25 +120,46 @@ def _go_down(
         for window, scores in islice(windows, len(step.columns)):
             if window.read is not None:
                 mosaic.mark(window.column, window.read[1])
-                mosaic.add(window.column, scores)
+                fill(mosaic.add(window.column, scores))
             yield
-        probabilities, valid = mosaic.finished()
-        first = tiling.rows[row]
-        last = first + len(valid)
-        for shard in step.shards:
-            block = blocks.get(shard.index)
-            if block is None:
-                size = shard.bottom - shard.top, shard.right - shard.left
-                block = blocks[shard.index] = np.empty((len(plan.layers), *size), np.uint8)
-            top, bottom = max(shard.top, first), min(shard.bottom, last)
-            rows = slice(top - first, bottom - first)
-            columns = slice(shard.left - swath.left, shard.right - swath.left)
-            block[:, top - shard.top : bottom - shard.top] = plan.layers.of_scores(
-                probabilities[:, rows, columns], valid[rows, columns], engine.to_host
-            )
-            if bottom == shard.bottom:
-                writer.put(shard, blocks.pop(shard.index))
+        fill(mosaic.rest())
+        valid = mosaic.valid
+        finished = layers[:, : len(valid)]
+        if not valid.all():
+            np.copyto(finished, NODATA, where=~valid)
+        for shard, block in blocks.whole(step.shards, tiling.rows[row], finished):
+            writer.put(shard, block)
         mosaic.advance()
+
+
+class _Blocks:
+    """Shards of a swath whose rows come in.
+
+    Args:
+        left: First column of the swath.
+    """
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._begun: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def whole(
+        self, shards: Iterable[Shard], first: int, rows: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[Shard, npt.NDArray[np.uint8]]]:
+        """Those of the shards that finished rows ``(B, n, W)`` from ``first`` on make whole."""
+        for shard in shards:
+            size = len(rows), shard.bottom - shard.top, shard.right - shard.left
+            block = self._begun.pop(shard.index, None)
+            if block is None:
+                block = np.empty(size, np.uint8)
+            top, bottom = max(shard.top, first), min(shard.bottom, first + rows.shape[1])
+            columns = slice(shard.left - self._left, shard.right - self._left)
+            here = slice(top - shard.top, bottom - shard.top)
+            block[:, here] = rows[:, top - first : bottom - first, columns]
+            if bottom == shard.bottom:
+                yield shard, block
+            else:
+                self._begun[shard.index] = block
 
 
 def _weights(plan: Plan, engine: Engine) -> Profiles:

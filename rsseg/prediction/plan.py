@@ -12,6 +12,7 @@ import numpy as np
 from rsseg.bundle import Bundle, is_graph
 from rsseg.geo.area import Area, area_of_box, area_of_polygons, whole_area
 from rsseg.geo.grid import Grid
+from rsseg.geo.remote import is_remote
 from rsseg.geo.scene import Scene
 from rsseg.geo.shards import Shard, Swath, shards
 from rsseg.geo.tiling import Tiling
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _READERS = 2
-_SHARD_PIXELS = 4_000_000
+_SHARD_PIXELS = 2_000_000
 _SHARD_COLUMNS = 4096
 """Least size of a shard. A swath has one column of them at least, so narrower shards need less
 memory; wider ones are fewer and leave fewer windows to be computed twice."""
@@ -108,9 +109,11 @@ class Plan:
     def readers(self) -> int:
         """Threads that read, each with a cache of its own.
 
-        One where a block spans several windows: a second one would decode the same blocks again.
+        A second one decodes nearly every block again. It is for GPUs, and for answers of a network
+        to be waited for; not where a block spans several windows.
         """
-        return _READERS if self.block[1] <= 2 * self.tiling.size else 1
+        waiting = self.placement.device != "cpu" or is_remote(self.scene)
+        return _READERS if waiting and self.block[1] <= 2 * self.tiling.size else 1
 
     @cached_property
     def budget(self) -> Budget:
@@ -132,6 +135,16 @@ class Plan:
     def memory(self) -> int:
         """Resident memory the run will need, in bytes: swaths, windows, caches and engine."""
         return self.budget.memory(widest(self.swaths))
+
+    @property
+    def blending_bytes(self) -> int:
+        """What blending takes of a GPU's memory, at most.
+
+        32 bits for the rows of a window across a swath: of each class what is collected, what the
+        next row of windows shares, and what becomes bytes; and some planes to find the best class.
+        """
+        rows = min(self.tiling.size, self.tiling.height)
+        return 4 * (3 * len(self.bundle.legend) + 4) * rows * widest(self.swaths)
 
     @property
     def gdal_cache(self) -> int:

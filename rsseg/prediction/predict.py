@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rsseg.bundle import Bundle, read_bundle
+from rsseg.bundle import Bundle, is_graph, read_bundle
 from rsseg.errors import OptionError
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
-from rsseg.prediction import pipeline
+from rsseg.prediction import devices
 from rsseg.prediction.engine import Engine, make_engine
 from rsseg.prediction.finishing import finish
 from rsseg.prediction.manifest import manifest_of
@@ -73,18 +73,21 @@ def predict(
         BundleError: If the model cannot be used.
         OptionError: If choices exclude each other.
         OutputError: If the output is there already or cannot be written.
+        ClusterError: If the process of a further device dies.
     """
     began = time.perf_counter()
     options = options or PredictOptions()
     out = Path(out)
     require_all_writable(out, scene, options)
-    work = plan(scene, bundle=bundle, network=network, options=options)
+    named = shared_by(options, bundle, network)
+    work = plan(scene, bundle=bundle, network=network, options=devices.on_one(options, named))
     planned = time.perf_counter() - began
 
     def load(work: Plan, forward: int | None) -> Engine:
         return load_engine(work, network, forward)
 
-    return carry_out(work, out, load=load, on_progress=on_progress).after(planned)
+    made = carry_out(work, out, load=load, others=named[1:], on_progress=on_progress)
+    return made.after(planned)
 
 
 def carry_out(
@@ -92,6 +95,7 @@ def carry_out(
     out: Path,
     *,
     load: Callable[[Plan, int | None], Engine],
+    others: Sequence[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PredictResult:
     """Do what a plan says.
@@ -100,6 +104,7 @@ def carry_out(
         work: The plan.
         out: GeoTIFF to write; `require_all_writable` has been asked.
         load: Gives the engine of a plan, see `load_engine`; an engine may serve several plans.
+        others: Devices that share the map with that of the plan.
         on_progress: Called with windows done and windows in all.
 
     Raises:
@@ -113,11 +118,12 @@ def carry_out(
         forward = None if options.restart else parts.recorded("forward")
         engine = scoring.submit(load, work, forward).result()
         manifest = manifest_of(work, out)
-        parts.open(work.journal | {"forward": engine.batch}, manifest, restart=options.restart)
+        journal = work.journal | {"forward": engine.batch}
+        parts.open(journal, manifest, restart=options.restart)
         started = time.perf_counter()
         try:
             with gdal_cache(work.gdal_cache):
-                timing = pipeline.run(work, engine, scoring, parts, on_progress)
+                shared = devices.run(work, others, engine, scoring, parts, journal, on_progress)
                 computed = time.perf_counter()
                 pixels = finishing.submit(
                     finish, parts, manifest, out, lambda: finishing.given_up
@@ -128,7 +134,7 @@ def carry_out(
                     f"finished shards are kept in {parts.folder}: the same command goes on"
                 )
             raise
-    ended = time.perf_counter()
+    ended, timing = time.perf_counter(), shared.timing
     return PredictResult(
         out=str(out),
         width=work.grid.width,
@@ -143,12 +149,20 @@ def carry_out(
         waiting_seconds=timing.waiting,
         finish_seconds=ended - computed,
         mpx_per_s=work.grid.width * work.grid.height / 1e6 / (ended - began),
-        peak_rss_mb=peak_memory() / 1e6,
+        peak_rss_mb=(peak_memory() + shared.memory) / 1e6,
         engine=engine.name,
-        device=engine.device,
+        device=",".join((engine.device, *shared.others)),
         precision=engine.precision,
         notes=(*work.notes, *timing.notes),
     )
+
+
+def shared_by(
+    options: PredictOptions, bundle: Bundle | str | Path | None, network: nn.Module | None
+) -> tuple[str, ...]:
+    """The devices that are to share a map, see `rsseg.prediction.devices`."""
+    graph = isinstance(bundle, (str, Path)) and is_graph(Path(bundle))
+    return devices.devices_of(options, own_network=network is not None, graph=graph)
 
 
 def load_engine(work: Plan, network: nn.Module | None = None, forward: int | None = None) -> Engine:
@@ -161,6 +175,7 @@ def load_engine(work: Plan, network: nn.Module | None = None, forward: int | Non
         model=work.model,
         network=network,
         identity=work.identity,
+        reserve=work.blending_bytes,
     )
     return engine if work.options.tta == "none" else Symmetric(engine, work.options.tta)
 

@@ -4,7 +4,7 @@ Weights and biases are rounded to 8 significant bits. That moves the logits of e
 the same amount at every pixel, and all pixels that are nearly undecided to the same classes; what
 activations are rounded by comes to nothing on the whole. The shift is the mean difference of fp32
 and bf16 over some images (bias correction, Nagel et al. 2019, of the last layer alone). It lies
-beside a graph as ``GRAPH.bf16.json``, or in the cache.
+beside a graph as ``GRAPH.bf16.json``, in the metadata of an exported one, or in the cache.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg import __version__
-from rsseg.bundle import Bundle
+from rsseg.bundle import GRAPH_SCALE, ROUNDING_KEY, ROUNDING_SUFFIX, Bundle, is_graph, read_bundle
 from rsseg.caching import cache_folder, cache_place
 from rsseg.errors import OutputError
 from rsseg.normalise import Normalisation
+from rsseg.onnx_header import read_texts
 from rsseg.prediction.onnx_graph import file_hash
 from rsseg.replacing import replacing
 
@@ -38,27 +39,38 @@ _DIGITS = 4
 _LEAST = 1e-30
 
 
-def shift_of(graph: Path, bundle: Bundle, window: int) -> npt.NDArray[np.float32]:
+def shift_of(
+    graph: Path, bundle: Bundle, window: int, identity: str | None = None
+) -> npt.NDArray[np.float32]:
     """What is to be added to the logits ``(K,)`` of a graph in bf16; measured if not known.
 
     Args:
         graph: ONNX file.
         bundle: Gives classes, output, and the scaling of raw values into what it takes.
         window: Side of the windows, pixels.
+        identity: Hash of the graph or of its weights, where that is known already.
 
     Raises:
         BundleError: If the graph cannot be used.
     """
     classes = len(bundle.legend)
-    name = f"{file_hash(graph)}-{window}-{__version__}-{version('openvino')}.json"
-    for known in (shift_beside(graph), cache_folder() / "bf16" / name):
-        if (found := _read(known, classes)) is not None:
+    for told in (_text(shift_beside(graph)), _told_by(graph)):
+        if (found := _parsed(told, classes)) is not None:
             return found
+    name = f"{identity or file_hash(graph)}-{window}-{__version__}-{version('openvino')}.json"
+    if (found := _parsed(_text(cache_folder() / "bf16" / name), classes)) is not None:
+        return found
+    whole = bundle.output != "logits"  # an exported graph, which scales by itself
+    inside = read_bundle(graph).normalisation if whole else bundle.normalisation
     images = noise(len(bundle.bands), window, MEASURED_ON)
-    as_shares = np.array(bundle.normalisation.std) == 1  # of the full range, not standardised
-    if bundle.output != "logits":
-        as_shares[:] = True
+    as_shares = np.array(inside.std) == 1  # of the full range, not standardised
     images[:, as_shares] = np.clip(_GREY + _SPREAD * images[:, as_shares], 0, 1)
+    if whole:  # the values that it makes the same images of
+        scale, mean, std = (
+            np.array(each, np.float32)[:, None, None]
+            for each in (inside.scale, inside.mean, inside.std)
+        )
+        images = (images * std + mean) * scale / GRAPH_SCALE
     # as the graph takes them, so that the shift is the same however a scene is stretched
     plain = Normalisation.uniform(len(bundle.bands), scale=1, mean=0, std=1)
     shift = measure_shift(graph, replace(bundle, normalisation=plain), images)
@@ -110,7 +122,7 @@ def write_shift(shift: npt.NDArray[np.float32], path: Path) -> None:
 
 def shift_beside(graph: Path) -> Path:
     """Where the shift of a graph lies if it came with it."""
-    return graph.with_suffix(".bf16.json")
+    return graph.with_suffix(ROUNDING_SUFFIX)
 
 
 def noise(bands: int, side: int, count: int) -> npt.NDArray[np.float32]:
@@ -140,10 +152,26 @@ def _helps(shifts: npt.NDArray[np.float64]) -> bool:
     return bool(((shifts - others) ** 2).sum() < (shifts**2).sum())
 
 
-def _read(path: Path, classes: int) -> npt.NDArray[np.float32] | None:
-    """The shift in a file; None if there is none for so many classes."""
+def _text(path: Path) -> str:
+    """What a file says; nothing if it cannot be read."""
     try:
-        shift = np.array(json.loads(path.read_text(encoding="utf-8")), np.float32)
-    except (OSError, TypeError, ValueError):
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _told_by(graph: Path) -> str:
+    """What an exported graph says of its shift."""
+    try:
+        return read_texts(graph).get(ROUNDING_KEY, "") if is_graph(graph) else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _parsed(text: str, classes: int) -> npt.NDArray[np.float32] | None:
+    """The shift that a text tells; None if it tells none for so many classes."""
+    try:
+        shift = np.array(json.loads(text), np.float32)
+    except (TypeError, ValueError):
         return None
     return shift if shift.shape == (classes,) and np.isfinite(shift).all() else None

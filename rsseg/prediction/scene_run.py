@@ -1,26 +1,26 @@
-"""One scene of several: found, mapped or skipped, vectorised, recorded, delivered."""
+"""One scene of several: mapped or skipped, vectorised, recorded, delivered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rsseg.errors import OutputError, RssegError
-from rsseg.geo.assets import choose_assets
+from rsseg.errors import OutputError
 from rsseg.geo.objects import is_object
 from rsseg.geo.scene_list import Named, told_name
 from rsseg.geo.stac import Item
-from rsseg.geo.together import as_one_stack
+from rsseg.prediction.differences import differences
 from rsseg.prediction.engine import Engine
 from rsseg.prediction.map_items import map_item
-from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.plan import Plan
 from rsseg.prediction.predict import carry_out, load_engine
-from rsseg.prediction.records import Record, read_record, sizes
+from rsseg.prediction.prospect import Prospect
+from rsseg.prediction.records import FOLDER, Record, read_record, sizes
+from rsseg.prediction.result import MapResult
 from rsseg.prediction.staging import MAP, Place, Stage, sizes_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 State = Literal["done", "skipped"]
+Finished = tuple[State, dict[str, Any]]
+"""Whether there was something to do, and the result in plain types."""
 
 
 class LastEngine:
@@ -55,106 +57,67 @@ class LastEngine:
         return self._engine
 
 
-@contextmanager
-def located(
-    scene: Named, options: PredictOptions, bands: Sequence[str], assets: Sequence[str] = ()
-) -> Iterator[tuple[str, PredictOptions]]:
-    """What GDAL opens for a scene while the context lasts, and the options for it.
-
-    Args:
-        scene: A raster, or an item of STAC, whose assets are chosen.
-        options: Those of the run.
-        bands: Names of the model's bands.
-        assets: Keys or roles of assets that the user asks for.
-
-    Raises:
-        SceneError: If an item does not tell what to read.
-        GridMismatch: If files of a band each do not lie on one grid.
-    """
-    if not isinstance(scene, Item):
-        yield scene, options
-        return
-    named = [band for band in options.bands or () if isinstance(band, str)]
-    choice = choose_assets(scene, named or bands, assets)
-    if choice.bands is not None and (named or options.bands is None):
-        options = replace(options, bands=choice.bands)
-    if len(choice.files) == 1:
-        yield choice.files[0], options
-        return
-    with as_one_stack(choice.files, choice.names, Path(scene.id).name) as path:
-        try:
-            yield path, options
-        except RssegError as error:  # the user never sees that file
-            error.args = (str(error).replace(path, told_name(scene)),)
-            raise
-
-
 @dataclass(frozen=True)
 class SceneRun:
-    """A scene with its plan, and where its outputs go.
+    """A scene and where its outputs go; whoever makes the map asks before, and hands it over after.
 
     Args:
         name: Of its outputs.
         scene: As it was named.
-        work: Its plan.
+        work: What its map is made by.
         places: Its outputs by kind.
         stage: Where those for object stores are made.
     """
 
     name: str
     scene: Named
-    work: Plan
+    work: Prospect
     places: Mapping[str, Place]
     stage: Stage
 
-    def carry_out(self, engines: LastEngine, on_progress: Progress) -> tuple[State, dict[str, Any]]:
-        """Do what is still to do.
+    @property
+    def out(self) -> Path:
+        """Where the map is to be made."""
+        return self.stage.near(self.places[MAP])
 
-        Args:
-            engines: Gives engines.
-            on_progress: Called with steps done and steps in all.
-
-        Returns:
-            Whether there was something to do, and the result in plain types.
+    def before(self) -> Finished | None:
+        """What was made before, completed where only a part is missing; None if there is no map.
 
         Raises:
-            OutputError: If an output is of another plan, or cannot be written.
-            SceneError: If the scene cannot be read.
+            OutputError: If what is missing cannot be written.
         """
-        near = self.stage.prepare(self.places)
-        if self._stored:
-            self.stage.fetch_record(self.places[MAP])
-        there, record = sizes_of(self.places), read_record(near[MAP])
-        ours = record is not None and record.of_plan(self.work.journal)
-        if record is not None and ours and not self.work.options.restart:
-            if _are(there, record):
-                return "skipped", record.result
-            if self._stored and _are(sizes(near), record):  # made before, and did not get there
-                self.stage.send(self.places)
-                return "done", record.result
-            rasters = {kind: size for kind, size in there.items() if kind != "polygons"}
-            if rasters != there and _are(rasters, record):
-                for place in self.places.values():
-                    if self._stored and place != self.places.get("polygons"):
-                        self.stage.fetch(place)
-                return "done", self._with_polygons(near, dict(record.result))
-        replacing = record is not None and not ours and there[MAP] >= 0
-        if record is not None and replacing and not self.work.options.overwrite:
-            changed = ", ".join(record.changes(self.work.journal))
+        there, record, ours = self._there
+        if record is None or not ours or self.work.options.restart:
+            return None
+        if _are(there, record):
+            return "skipped", record.result
+        near = self._near
+        if self._stored and _are(sizes(near), record):  # made before, and did not get there
+            self.stage.send(self.places)
+            return "done", record.result
+        rasters = {kind: size for kind, size in there.items() if kind != "polygons"}
+        if rasters == there or not _are(rasters, record):
+            return None
+        for place in self.places.values():
+            if self._stored and place != self.places.get("polygons"):
+                self.stage.fetch(place)
+        return "done", self._with_polygons(dict(record.result))
+
+    def allowed(self) -> SceneRun:
+        """The same run, when nothing stands in its way; it may replace what is its own.
+
+        Raises:
+            OutputError: If an output is there that is of another plan, or cannot be written.
+        """
+        there, record, ours = self._there
+        options = self.work.options
+        if record is not None and not ours and there[MAP] >= 0 and not options.overwrite:
+            changed = differences(record.changes(self.work.journal))
             raise OutputError(
                 f"{self.places[MAP]} is of another plan, which differs in {changed}",
                 remedy="add --overwrite to replace it",
             )
-        again = ours and record is not None and record.sizes.get(MAP) == there[MAP]
-        return "done", self._made(near, self._may_replace(there, again), engines, on_progress)
-
-    @property
-    def _stored(self) -> bool:
-        return is_object(self.places[MAP])
-
-    def _may_replace(self, there: Mapping[str, int], again: bool) -> Plan:
-        """The plan, which may replace the map if it is its own, and what it made in the scratch."""
-        options = self.work.options
+        again = ours and record is not None and record.sizes.get(MAP, there[MAP]) == there[MAP]
         if self._stored and not (again or options.overwrite):
             for kind, size in there.items():
                 if size >= 0:
@@ -164,50 +127,115 @@ class SceneRun:
                     )
         if again or self._stored:
             options = replace(options, overwrite=True)
-        return replace(self.work, options=options)
+        require_all_writable(self.out, self.work.scene, options)
+        if "polygons" in self.places:
+            self._require_polygons(options.overwrite)
+        return replace(self, work=replace(self.work, options=options))
 
-    def _made(
-        self, near: dict[str, Path], work: Plan, engines: LastEngine, on_progress: Progress
-    ) -> dict[str, Any]:
-        """Map the scene; the result."""
-        require_all_writable(near[MAP], work.scene, work.options)
-        if "polygons" in near:
-            self._require_polygons(near["polygons"], work.options.overwrite)
-        made = carry_out(work, near[MAP], load=engines, on_progress=on_progress)
-        shown = [note.replace(work.scene, told_name(self.scene)) for note in made.notes]
+    def begun(self) -> None:
+        """Note that a map which is there from now on is our own, also if we are killed.
+
+        Raises:
+            OutputError: If that cannot be noted.
+        """
+        record = read_record(self.out)
+        if record is None or not record.of_plan(self.work.journal):
+            Record(self.work.journal, {}, {}).write(self.out)
+
+    def given_up(self) -> None:
+        """Take back what `begun` has noted."""
+        record = read_record(self.out)
+        if record is not None and not record.sizes:
+            (self.out.parent / FOLDER / f"{self.out.stem}.json").unlink()
+
+    def finished(self, made: MapResult) -> Finished:
+        """Add what goes with a map that was made, keep a record, and deliver all.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        shown = [note.replace(self.work.scene, told_name(self.scene)) for note in made.notes]
         result = made.to_json() | {"out": str(self.places[MAP]), "notes": shown}
-        return self._with_polygons(near, result)
+        return "done", self._with_polygons(result)
 
-    def _with_polygons(self, near: dict[str, Path], result: dict[str, Any]) -> dict[str, Any]:
+    @property
+    def _stored(self) -> bool:
+        return is_object(self.places[MAP])
+
+    @cached_property
+    def _near(self) -> dict[str, Path]:
+        return self.stage.prepare(self.places)
+
+    @cached_property
+    def _there(self) -> tuple[dict[str, int], Record | None, bool]:
+        """Sizes of the outputs, the record of the map, and whether that is of our plan."""
+        near = self._near
+        if self._stored:
+            self.stage.fetch_record(self.places[MAP])
+        record = read_record(near[MAP])
+        ours = record is not None and record.of_plan(self.work.journal)
+        return sizes_of(self.places), record, ours
+
+    def _with_polygons(self, result: dict[str, Any]) -> dict[str, Any]:
         """Add polygons where they are asked for, keep a record, and deliver; the result."""
+        near = self._near
         result["item"] = map_item(
             self.name, self.work, self.places, result["classes"], self._source
         )
         if "polygons" in near:
             rasters = {kind: path for kind, path in near.items() if kind != "polygons"}
             self._record(rasters, result)  # so that they are all that is to do if they fail
-            self._require_polygons(near["polygons"], self.work.options.overwrite or self._stored)
-            result |= _vectorised(near, self.work.options.overwrite or self._stored)
+            overwrite = self.work.options.overwrite or self._stored
+            self._require_polygons(overwrite)
+            result |= _vectorised(near, overwrite)
             result["polygons"] = str(self.places["polygons"])
         self._record(near, result)
         self.stage.send(self.places)
         return result
 
     def _record(self, made: Mapping[str, Path], result: dict[str, Any]) -> None:
-        Record(self.work.journal, sizes(made), result).write(self.stage.near(self.places[MAP]))
+        Record(self.work.journal, sizes(made), result).write(self.out)
 
     @property
     def _source(self) -> Item | None:
         return self.scene if isinstance(self.scene, Item) else None
 
-    def _require_polygons(self, path: Path, overwrite: bool) -> None:
+    def _require_polygons(self, overwrite: bool) -> None:
         """Refuse before the map is made what could not be vectorised after."""
         from rsseg.vectorise import require_writable
 
-        require_writable(path, overwrite=overwrite)
+        require_writable(self._near["polygons"], overwrite=overwrite)
         if not self.work.grid.georeferenced:
             name = told_name(self.scene)
             raise OutputError(f"{name} has no place on the ground for polygons")
+
+
+def map_scene(
+    run: SceneRun,
+    work: Plan,
+    engines: LastEngine,
+    on_progress: Progress,
+    others: Sequence[str] = (),
+) -> Finished:
+    """Do in this process what is still to do of a scene.
+
+    Args:
+        run: The scene.
+        work: Its plan.
+        engines: Gives engines.
+        on_progress: Called with steps done and steps in all.
+        others: Devices that share the map with that of the plan.
+
+    Raises:
+        OutputError: If an output is of another plan, or cannot be written.
+        SceneError: If the scene cannot be read.
+    """
+    before = run.before()
+    if before is not None:
+        return before
+    run = run.allowed()
+    made = carry_out(work, run.out, load=engines, others=others, on_progress=on_progress)
+    return run.finished(made)
 
 
 def _are(found: Mapping[str, int], record: Record) -> bool:

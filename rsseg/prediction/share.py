@@ -14,11 +14,13 @@ from rsseg.geo.shards import Shard
 from rsseg.prediction import pipeline
 from rsseg.prediction.claims import Claims
 from rsseg.prediction.dealing import Share, deal, note_shares
+from rsseg.prediction.engine import Engine
 from rsseg.prediction.manifest import manifest_of
 from rsseg.prediction.memory import peak_memory
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.parts import Parts
+from rsseg.prediction.plan import Plan
 from rsseg.prediction.predict import load_engine, plan
 from rsseg.prediction.workers import Workers
 
@@ -115,20 +117,10 @@ def predict_share(
         try:
             dealt = deal(work.shards, share.of, work.block[1])
             own = dealt[share.number - 1]
-            forward, notes, computed, windows = 0.0, work.notes, 0, 0
             todo = sum(not parts.has(shard) for shard in own)
-            with Claims(parts.folder) as claims, gdal_cache(work.gdal_cache):
+            with Claims(parts.folder) as claims:
                 note_shares(parts.folder, dealt)
-                while not all(map(parts.has, own)):
-                    mine = _claimed(parts, claims, own)
-                    if mine:
-                        done = _Counting(on_progress)  # each run of the pipeline counts anew
-                        some = replace(work, shards=tuple(mine))
-                        timing = pipeline.run(some, engine, scoring, parts, done)
-                        forward, notes = forward + timing.forward, (*notes, *timing.notes)
-                        computed, windows = computed + len(mine), windows + done.count
-                    else:
-                        time.sleep(_LOOK)  # others finish theirs, or die and leave them
+                done = _compute(work, own, engine, scoring, parts, claims, on_progress)
             # while the folder is held: once it is left, another process may assemble and remove it
             missing = len(parts.missing(manifest))
         except BaseException as error:
@@ -143,18 +135,53 @@ def predict_share(
         out=str(out),
         share=f"{share.number}/{share.of}",
         shards=len(own),
-        computed=computed,
-        elsewhere=todo - computed,
+        computed=done.shards,
+        elsewhere=todo - done.shards,
         missing=missing,
-        windows=windows,
+        windows=done.windows,
         seconds=time.perf_counter() - began,
-        forward_seconds=forward,
+        forward_seconds=done.forward,
         peak_rss_mb=peak_memory() / 1e6,
         engine=engine.name,
         device=engine.device,
         precision=engine.precision,
-        notes=notes,
+        notes=(*work.notes, *done.notes),
     )
+
+
+@dataclass
+class _Computed:
+    """What this process has computed so far."""
+
+    shards: int = 0
+    windows: int = 0
+    forward: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def _compute(
+    work: Plan,
+    own: Sequence[Shard],
+    engine: Engine,
+    scoring: Workers,
+    parts: Parts,
+    claims: Claims,
+    on_progress: Callable[[int, int], None],
+) -> _Computed:
+    """Compute the shards of a share that nobody else has; when it returns, all are there."""
+    done = _Computed()
+    with gdal_cache(work.gdal_cache):
+        while not all(map(parts.has, own)):
+            mine = _claimed(parts, claims, own)
+            if not mine:
+                time.sleep(_LOOK)  # others finish theirs, or die and leave them
+                continue
+            counting = _Counting(on_progress)  # each run of the pipeline counts anew
+            some = replace(work, shards=tuple(mine))
+            timing = pipeline.run(some, engine, scoring, parts, counting)
+            done.shards, done.windows = done.shards + len(mine), done.windows + counting.count
+            done.forward, done.notes = done.forward + timing.forward, (*done.notes, *timing.notes)
+    return done
 
 
 def _claimed(parts: Parts, claims: Claims, shards: Sequence[Shard]) -> list[Shard]:

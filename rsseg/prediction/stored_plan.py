@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rsseg.errors import OutputError, PlanChanged
+from rsseg.prediction.differences import contrast, differences
 from rsseg.prediction.journal import changes
 from rsseg.prediction.manifest import Manifest
 
@@ -53,14 +55,25 @@ class StoredPlan:
         return self._read("plan")
 
     def manifest(self) -> Manifest:
-        """What the shards become.
+        """What the shards become, and by which command those come that are missing now.
 
         Raises:
             OutputError: If there is no plan, or it is damaged.
         """
+        out = self._folder.with_name(self._folder.name.removesuffix(".parts"))
+        if not self.exists() and out.is_file():
+            raise OutputError(
+                f"{out} is there, and no unfinished run beside it: nothing is left to assemble"
+            )
         if not self.exists():
-            raise OutputError(f"there is no unfinished run in {self._folder}")
-        return Manifest.from_json(self._read("map"), self._folder.parent)
+            raise OutputError(
+                f"there is no unfinished run in {self._folder}",
+                remedy=f"begin one by rsseg predict SCENE --out {out} --shard 1/N",
+            )
+        found = Manifest.from_json(self._read("map"), self._folder.parent)
+        if any(path.exists() for path in (out, *(path for path, _ in found.beside))):
+            return replace(found, command=(*found.command, "--overwrite"))
+        return found
 
     def require(self, plan: dict[str, Any], forget: str) -> None:
         """Check that another plan comes to the same bytes.
@@ -76,7 +89,8 @@ class StoredPlan:
         before, now = self.read(), json.loads(json.dumps(plan))
         if changed := changes(before, now):
             key = changed[0]
-            self._refuse(", ".join(changed), f"{key} {before.get(key)}", now.get(key), forget)
+            there, wanted = contrast(key, before.get(key), now.get(key))
+            self._refuse(differences(changed), there, wanted, forget)
 
     def require_beside(self, manifest: Manifest, forget: str) -> None:
         """Check that others want the same files beside the map, and so the same shards.

@@ -48,6 +48,12 @@ def device_of(name: str) -> Device:
     return CudaDevice(name) if torch.device(name).type == "cuda" else PlainDevice(name)
 
 
+def gpus() -> dict[str, str]:
+    """The kinds of this machine's GPUs by the names that torch has for them: ``cuda:0``, ..."""
+    count = torch.cuda.device_count()
+    return {f"cuda:{index}": torch.cuda.get_device_name(index) for index in range(count)}
+
+
 class CudaDevice:
     """A GPU with its own queues: copies run beside the computation, and nobody waits for either."""
 
@@ -57,7 +63,8 @@ class CudaDevice:
 
     def buffer(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Pinned memory, from which copies are asynchronous."""
-        return torch.empty(shape, dtype=dtype, pin_memory=True)
+        with torch.cuda.device(self._device):  # else the first GPU gives some of its own for it
+            return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def send(self, host: Tensor) -> tuple[Tensor, Mark]:
         """Copy on a stream of its own; the computing stream waits for it, the CPU does not."""

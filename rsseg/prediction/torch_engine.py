@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -29,6 +30,7 @@ class TorchEngine:
         bundle: Gives classes and normalisation.
         window: Side of the windows, pixels.
         placement: Device, precision, and the windows of one forward pass to try first.
+        reserve: Bytes of the device's memory that forward passes are to leave for blending.
 
     Raises:
         OptionError: If the device is not there, or its memory does not hold one window.
@@ -43,12 +45,16 @@ class TorchEngine:
         bundle: Bundle,
         window: int,
         placement: Placement,
+        reserve: int = 0,
     ) -> None:
         device = placement.device
         self.device, self.precision, self.batch = device, placement.precision, placement.batch
-        self._classes, self._side = len(bundle.legend), window
+        self._classes, self._side, self._reserve = len(bundle.legend), window, reserve
         try:
+            self._device = device_of(device)
             self._network = network.eval().to(device)
+        except torch.OutOfMemoryError as error:
+            raise _full(device) from error
         except (RuntimeError, AssertionError) as error:
             raise OptionError(f"the device {device} is not there: {error}") from error
         if device != "cpu":
@@ -58,7 +64,6 @@ class TorchEngine:
             self._network = _compiled(self._network)
         self._gain = self.to_device(bundle.normalisation.gain)[:, None, None]
         self._offset = self.to_device(bundle.normalisation.offset)[:, None, None]
-        self._device = device_of(device)
         self._upload = Uploader(self._device)
         self._seconds, self._spans = 0.0, list[tuple[Any, Any]]()
         self._settle(len(bundle.bands), window)
@@ -76,25 +81,31 @@ class TorchEngine:
         Raises:
             OptionError: If other programs have taken the device's memory meanwhile.
         """
-        try:
-            return self._scores(windows)
-        except torch.OutOfMemoryError:
-            self._device.release()
-        try:  # in the same shape: another one would not give the same bytes
-            return self._scores(windows)
-        except torch.OutOfMemoryError as error:
-            raise OptionError(
-                f"the memory of {self.device} is full",
-                remedy="end other programs that use it; the same command then goes on",
-            ) from error
+        # again in the same shape: another one would not give the same bytes
+        return self._tried_twice(lambda: self._scores(windows))
 
     def to_device(self, array: npt.NDArray[Any]) -> Tensor:
-        """The array as a tensor on the device."""
-        return torch.from_numpy(array).to(self.device)
+        """The array as a tensor on the device.
+
+        Raises:
+            OptionError: If other programs have taken the device's memory meanwhile.
+        """
+        return self._tried_twice(lambda: torch.from_numpy(array).to(self.device))
 
     def to_host(self, array: Tensor) -> npt.NDArray[Any]:
         """The tensor as numpy."""
         return array.cpu().numpy()
+
+    def _tried_twice(self, call: Callable[[], Tensor]) -> Tensor:
+        """What a call gives, after torch has given back what it keeps if memory did not suffice."""
+        try:
+            return call()
+        except torch.OutOfMemoryError:
+            self._device.release()
+        try:
+            return call()
+        except torch.OutOfMemoryError as error:
+            raise _full(self.device) from error
 
     @torch.inference_mode()
     def _scores(self, windows: npt.NDArray[Any]) -> Tensor:
@@ -125,17 +136,24 @@ class TorchEngine:
             if self.batch == 1:
                 raise OptionError(
                     f"the memory of {self.device} does not hold one window of {window} pixels",
-                    remedy="choose a smaller --tile-size, or end other programs that use it",
+                    remedy="choose a smaller --tile-size or --memory, or end other programs "
+                    "that use it",
                 )
             self.batch //= 2
         self._seconds = 0.0
         self._spans.clear()
 
     def _fits(self, bands: int, window: int) -> bool:
-        """Whether memory holds a forward pass; a network of another shape is refused."""
+        """Whether memory holds a forward pass; a network of another shape is refused.
+
+        Beside it lie the sums, and the scores of the pass before, which are blended meanwhile.
+        """
+        before = 4 * self.batch * self._classes * self._side**2
         try:
+            beside = _reserved(self._reserve + before, self.device)
             scores = self._scores(np.zeros((self.batch, bands, window, window), np.uint8))
             self.to_host(scores[0, 0, 0])  # by then the device has done it all
+            del beside
         except torch.OutOfMemoryError:
             return False
         except RuntimeError as error:
@@ -150,6 +168,18 @@ class TorchEngine:
                 got=tuple(scores.shape),
             )
         return True
+
+
+def _full(device: str) -> OptionError:
+    return OptionError(
+        f"the memory of {device} is full",
+        remedy="end other programs that use it; the same command then goes on",
+    )
+
+
+def _reserved(count: int, device: str) -> Tensor:
+    """So many bytes of a device's memory, which nobody uses."""
+    return torch.empty(count, dtype=torch.uint8, device=device)
 
 
 def _compiled(network: nn.Module) -> nn.Module:

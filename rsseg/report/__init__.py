@@ -2,13 +2,12 @@
 
 - `tool`: ``report``, the report of a map and of what belongs to it
 - `run`: ``report_run``, that of a training run
-- `classes`: the classes of a map as they are shown, and windows of its codes
 - `scenes`: the scene below the map, as pictures
 - `confidence`: a raster of confidence, as bytes
 - `counting`: pixels, areas and confidence of a whole map, strip by strip
 - `ground`: areas of pixels, places of windows, the scale and north
 - `places`: the windows that stand out, the worst or the least certain
-- `truth`: scores, and where the map is wrong
+- `truth`: what truth says of a map, and where it is wrong
 - `pictures`: pixels as PNG and WebP inside of the page
 - `views`: the pictures of a map, its scene and windows of them
 - `sections`, `accuracy`: what the parts of a page of a map say

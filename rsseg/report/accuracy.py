@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from rsseg.geo.code_raster import Codes
 from rsseg.legend import LandClass
-from rsseg.report.classes import Codes
-from rsseg.report.pictures import class_picture
+from rsseg.report.pictures import Picture, class_picture, thinned
 from rsseg.report.tables import Confusion, ScoreTable, confusion_table, score_table
 from rsseg.report.truth import Compared
 from rsseg.report.views import SIDE, Sight, Views
@@ -50,7 +48,7 @@ def accuracy(compared: Compared, classes: Sequence[LandClass], views: Views) -> 
         views.sight(
             each.window,
             _said(each.wrong, each.mistake),
-            [("truth", class_picture(_small(each.truth), compared.classes, "the truth there"))],
+            [("truth", _drawn(each.truth, compared.classes))],
         )
         for each in compared.worst
     )
@@ -59,9 +57,8 @@ def accuracy(compared: Compared, classes: Sequence[LandClass], views: Views) -> 
     return Accuracy(tuple(tables), matrix, worst, rows, heading, evaluation.notes)
 
 
-def _small(codes: Codes) -> Codes:
-    step = -(-max(codes.shape) // SIDE)
-    return np.ascontiguousarray(codes[step // 2 :: step, step // 2 :: step])
+def _drawn(codes: Codes, classes: Sequence[LandClass]) -> Picture:
+    return class_picture(thinned(codes, SIDE), classes, "the truth there")
 
 
 def _said(wrong: float, mistake: tuple[str, str | None, float]) -> str:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rsseg.errors import SceneError
 from rsseg.geo.confidence import confidence_scaling
 from rsseg.geo.grid import Grid
-from rsseg.geo.opening import open_raster, reading
-from rsseg.geo.remote import public_name
+from rsseg.geo.opened import OpenRaster
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA
 
 _SLACK = 1e-3
 
 
-class ConfidenceRaster:
+class ConfidenceRaster(OpenRaster):
     """An open raster of confidence on a map's grid, read as full-width strips.
 
     Bytes are shares of 254, as ``rsseg predict`` writes them, unless the file tells a scale;
@@ -38,34 +35,14 @@ class ConfidenceRaster:
     """
 
     def __init__(self, path: str | Path, grid: Grid, map_name: str) -> None:
-        self.name = public_name(path)
-        self._dataset = open_raster(path)
-        try:
+        super().__init__(path)
+        with self._closed_if_refused():
             self._scale, self._offset = confidence_scaling(self._dataset, self.name)
             grid.require_same(Grid.of(self._dataset), map_name, self.name)
             self._width = grid.width
             self._direct = self._dataset.dtypes[0] == "uint8" and (
                 abs(self._scale * ONE - 1) < _SLACK and not self._offset
             )
-        except BaseException:
-            self._dataset.close()
-            raise
-
-    def __enter__(self) -> ConfidenceRaster:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._dataset.close()
-
-    @property
-    def block_height(self) -> int:
-        """Rows that GDAL decodes at once."""
-        return int(self._dataset.block_shapes[0][0])
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
         """Confidence of the rows ``start`` to ``stop`` in parts of 254; 255 where invalid.
@@ -74,15 +51,9 @@ class ConfidenceRaster:
             SceneError: If the file is damaged or holds values that are no shares.
         """
         window = Window(0, start, self._width, stop - start)
-        try:
-            with reading(self._dataset):
-                values = self._dataset.read(1, window=window)
-                valid = self._dataset.read_masks(1, window=window) > 0
-        except RasterioError as error:
-            raise SceneError(
-                f"{self.name} cannot be read near row {start}",
-                remedy="the file is damaged or incomplete, copy or download it again",
-            ) from error
+        with self._reading(window):
+            values = self._dataset.read(1, window=window)
+            valid = self._dataset.read_masks(1, window=window) > 0
         if self._direct:
             return np.where(valid, values, NODATA).astype(np.uint8)
         shares = values.astype(np.float32) * np.float32(self._scale) + np.float32(self._offset)

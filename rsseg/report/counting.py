@@ -10,18 +10,16 @@ import numpy.typing as npt
 
 from rsseg.evaluate.counting import read_strips
 from rsseg.evaluate.histogram import joint_counts
-from rsseg.evaluate.rasters import CodeRaster
+from rsseg.geo.class_raster import pixels_by_code
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
-from rsseg.report.classes import Codes
 from rsseg.report.confidence import ConfidenceRaster
 from rsseg.report.ground import GroundAreas, measurable
 from rsseg.report.places import Cells, side_for
 
 CACHE = 64 << 20
 """Bytes of GDAL's block cache."""
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def count(
         LegendError: If a value is no code.
     """
     height, width = raster.grid.height, raster.grid.width
-    areas = GroundAreas(raster.grid, raster.path) if measurable(raster.grid) else None
+    areas = GroundAreas(raster.grid, raster.name) if measurable(raster.grid) else None
     pixels = np.zeros(256, np.int64)
     certain, cells = None, None
     if confidence is not None:
@@ -68,7 +66,7 @@ def count(
     sources = (raster,) if confidence is None else (raster, confidence)
     with gdal_cache(CACHE):
         for start, (codes, *shares) in read_strips(sources, height, width):
-            found = _by_code(codes)
+            found = pixels_by_code(codes)
             pixels += found
             if areas is not None:
                 areas.add(start, codes, found)
@@ -77,10 +75,3 @@ def count(
                 cells.add(start, shares[0], shares[0] != NODATA)
             on_progress((start + len(codes)) * width, height * width)
     return Counted(pixels, None if areas is None else areas.by_code, certain, cells)
-
-
-def _by_code(codes: Codes) -> npt.NDArray[np.int64]:
-    flat, counts = codes.ravel(), np.zeros(256, np.int64)
-    for first in range(0, flat.size, _CHUNK):  # bincount takes eight bytes for each
-        counts += np.bincount(flat[first : first + _CHUNK], minlength=256)
-    return counts

@@ -14,8 +14,8 @@ from rasterio._err import CPLE_BaseError  # what transforming raises; it has no 
 from rasterio.errors import CRSError, RasterioError
 from rasterio.windows import Window
 
+from rsseg.geo.code_raster import Codes
 from rsseg.geo.grid import Grid
-from rsseg.report.classes import Codes
 from rsseg.report.wording import degrees, digits, length, round_length
 
 _SIDE = 64

@@ -98,6 +98,17 @@ def reduced(height: int, width: int, longest: int) -> tuple[int, int]:
     return max(1, round(height / shrunk)), max(1, round(width / shrunk))
 
 
+def thinned(codes: Pixels, longest: int) -> Pixels:
+    """Codes ``(h, w)``, one in so many that the longer side has ``longest`` pixels or less."""
+    step = thinning(codes, longest)
+    return np.ascontiguousarray(codes[step // 2 :: step, step // 2 :: step])
+
+
+def thinning(pixels: Pixels, longest: int) -> int:
+    """Pixels ``(h, w, ...)`` along a side that become one where the longer is ``longest``."""
+    return -(-int(max(pixels.shape[:2])) // longest)
+
+
 def _webp(layers: Pixels, quality: int) -> str:
     with quietly(), MemoryFile(ext=".webp") as file:
         with file.open(driver="WEBP", quality=quality, **_profile(layers)) as target:

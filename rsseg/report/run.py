@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rsseg.legend import LandClass, Legend
 from rsseg.report.charts import Series, line_chart
 from rsseg.report.page import write_page
-from rsseg.report.pictures import Picture, class_picture, colour_picture
+from rsseg.report.pictures import Picture, class_picture, colour_picture, thinned, thinning
 from rsseg.report.tables import confusion_table, score_table
 from rsseg.report.views import Sight
 from rsseg.report.wording import score
@@ -116,8 +116,8 @@ def _sight(panel: RunPanel, legend: Legend) -> Sight:
     errors = _smoothed(panel.errors)
     pictures = (
         ("image", _colours(_smoothed(panel.image), f"the image at {panel.place}")),
-        ("label", class_picture(_thinned(panel.label), classes, "its label")),
-        ("prediction", class_picture(_thinned(panel.prediction), classes, "the prediction")),
+        ("label", class_picture(thinned(panel.label, _SIDE), classes, "its label")),
+        ("prediction", class_picture(thinned(panel.prediction, _SIDE), classes, "the prediction")),
         ("errors", _colours(errors, "where the prediction is wrong", errors[..., 3] > 127)),
     )
     return Sight(panel.said, (panel.place,), pictures)
@@ -128,19 +128,9 @@ def _colours(pixels: Pixels, alt: str, valid: npt.NDArray[np.bool_] | None = Non
     return colour_picture(np.moveaxis(pixels[..., :3], -1, 0), seen, alt)
 
 
-def _step(pixels: Pixels) -> int:
-    return -(-max(len(pixels), len(pixels[0])) // _SIDE)
-
-
-def _thinned(indices: Pixels) -> Pixels:
-    """Class indices, one in so many that the picture is small."""
-    step = _step(indices)
-    return np.ascontiguousarray(indices[step // 2 :: step, step // 2 :: step])
-
-
 def _smoothed(pixels: Pixels) -> Pixels:
     """Colours ``(h, w, c)``, means of squares so large that the picture is small."""
-    step = _step(pixels)
+    step = thinning(pixels, _SIDE)
     if step == 1:
         return pixels
     height, width, depth = pixels.shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from rasterio.windows import Window
@@ -16,7 +15,7 @@ from rsseg.geo.scene import Scene
 from rsseg.report.pictures import Picture, colour_picture
 
 
-class SceneBelow:
+class SceneBelow(Scene):
     """An open scene of which a map shows all or, as after ``--bbox``, a part.
 
     8-bit values are shown as they are, others from their 2nd to their 98th percentile.
@@ -47,19 +46,7 @@ class SceneBelow:
         chosen = display_bands(path, bands)
         limits = np.array(display_limits(path, chosen))
         self._low, self._high = limits.T[:, :, None, None]
-        self._scene = Scene(path, chosen, part)
-        self.name = self._scene.name
-
-    def __enter__(self) -> SceneBelow:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._scene.close()
+        super().__init__(path, chosen, part)
 
     def picture(
         self,
@@ -73,7 +60,7 @@ class SceneBelow:
         Raises:
             SceneError: If the file is damaged.
         """
-        pixels, valid = self._scene.read(window, shape)
+        pixels, valid = self.read(window, shape)
         part = (pixels - self._low) / (self._high - self._low)
         colours = (np.nan_to_num(part).clip(0, 1) * 255).round().astype(np.uint8)
         layers = np.broadcast_to(colours, (3, *colours.shape[1:]))

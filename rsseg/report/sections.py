@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.geo.strips import ONE
 from rsseg.legend import NODATA, LandClass
 from rsseg.report.charts import BINS, Histogram, histogram
-from rsseg.report.classes import ClassMap
 from rsseg.report.counting import Counted
 from rsseg.report.ground import crs_name, pixel_size
 from rsseg.report.places import lowest
@@ -161,7 +161,7 @@ def certainty(counted: Counted, views: Views) -> Certainty | None:
     return Certainty(float(counts @ values / total), median, doubtful, chart, places)
 
 
-def provenance(raster: ClassMap) -> tuple[tuple[str, str], ...]:
+def provenance(raster: CodeRaster) -> tuple[tuple[str, str], ...]:
     """What the map's file says of itself, and of how it was made."""
     grid = raster.grid
     rows = [

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from rsseg.errors import OptionError
-from rsseg.evaluate.rasters import CodeRaster
+from rsseg.geo.class_colours import doubts, shown_classes
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
 from rsseg.report.accuracy import accuracy
-from rsseg.report.classes import ClassMap, shown_classes
 from rsseg.report.confidence import ConfidenceRaster
 from rsseg.report.counting import CACHE, Counted, count
 from rsseg.report.ground import crs_name, north, pixel_size, scale_bar
 from rsseg.report.page import SUFFIXES, require_templates, write_page
 from rsseg.report.scenes import SceneBelow
 from rsseg.report.sections import certainty, extent, headline, provenance
-from rsseg.report.truth import Compared, TruthOptions, compare_with_truth, require_truth
+from rsseg.report.truth import Compared, TruthOptions, compare_with_truth, opened
 from rsseg.report.views import Views
 from rsseg.writable import require_writable
 
 Progress = Callable[[int, int], None]
-_MANY = 30
 
 
 @dataclass(frozen=True)
@@ -108,31 +107,29 @@ def report(
         )
     inputs = [path for path in (raster, scene, truth, confidence) if path is not None]
     require_writable(out, SUFFIXES, inputs=inputs, overwrite=overwrite)
-    passes = 1 if truth is None else 3
     with ExitStack() as stack:
         stack.enter_context(gdal_cache(CACHE))
         codes = stack.enter_context(CodeRaster(raster))
-        pictures = stack.enter_context(ClassMap(raster))
-        name, grid = pictures.name, pictures.grid
-        shares = below = compared = None
+        shares = below = known = compared = None
+        passes = 1
         if confidence is not None:
-            shares = stack.enter_context(ConfidenceRaster(confidence, grid, name))
+            shares = stack.enter_context(ConfidenceRaster(confidence, codes.grid, codes.name))
         if scene is not None:
-            below = stack.enter_context(SceneBelow(scene, grid, name, bands))
+            below = stack.enter_context(SceneBelow(scene, codes.grid, codes.name, bands))
         if truth is not None:
-            require_truth(codes, truth)
+            known = stack.enter_context(opened(truth, codes, options or TruthOptions()))
+            passes = 3
         counted = count(codes, shares, lambda done, total: on_progress(done, passes * total))
-        classes = shown_classes(pictures.legend, counted.pixels, coloured=pictures.coloured)
-        views = Views(pictures, classes, below)
-        if truth is not None:
+        classes = shown_classes(codes.legend, counted.pixels, coloured=codes.coloured)
+        views = Views(codes, classes, below)
+        if known is not None:
             compared = compare_with_truth(
-                raster,
-                truth,
+                codes,
+                *known,
                 classes,
-                options or TruthOptions(),
-                lambda done, total: on_progress(total // 2 + done, total // 2 * 3),
+                lambda done, total: on_progress(total // 2 + done, total // 2 * passes),
             )
-        page = _page(counted, compared, views, title or Path(name).stem)
+        page = _page(counted, compared, views, title or Path(codes.name).stem)
     size = write_page("map.html", out, page)
     return _report(str(out), size, counted, compared, page)
 
@@ -143,10 +140,8 @@ def _page(counted: Counted, compared: Compared | None, views: Views, title: str)
     drawn, below = views.whole()
     found, certain = extent(counted, views.classes), certainty(counted, views)
     scores = None if compared is None else _full(compared)
-    many = views.raster.bare and len(views.classes) > _MANY
-    doubt = f"{views.raster.name} holds {len(views.classes)} values without names or colours: "
     return {
-        "notes": (f"{doubt}is it a map of classes?",) if many else (),
+        "notes": doubts(views.raster, views.classes),
         "title": title,
         "facts": headline(found, certain, scores),
         "size": f"{grid.width:,} × {grid.height:,} pixels",

@@ -11,14 +11,14 @@ import numpy as np
 from rasterio.windows import Window
 
 from rsseg.evaluate.counting import Judge, Source, compare
-from rsseg.evaluate.layers import PolygonStrips, read_layer
-from rsseg.evaluate.matching import Labels, Matching, match
-from rsseg.evaluate.rasters import CodeRaster, require_same_grid
-from rsseg.evaluate.tool import Evaluation, evaluate
-from rsseg.geo.features import is_vector
+from rsseg.evaluate.matching import Matching
+from rsseg.evaluate.rules import Rules
+from rsseg.evaluate.tool import Evaluation, score
+from rsseg.evaluate.truth import Truth, opened_truth
+from rsseg.geo.class_colours import spare_colours
+from rsseg.geo.code_raster import CodeRaster, Codes
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA, LandClass
-from rsseg.report.classes import ClassMap, Codes, spare_colours
 from rsseg.report.counting import CACHE
 from rsseg.report.places import Cells, lowest, side_for
 
@@ -81,83 +81,58 @@ class Compared:
     worst: tuple[WrongWindow, ...] = ()
 
 
+@contextmanager
+def opened(
+    path: str | Path, raster: CodeRaster, options: TruthOptions
+) -> Iterator[tuple[Truth, Rules]]:
+    """Truth to compare a map with, and how, both checked before any work.
+
+    Raises:
+        SceneError, GridMismatch, LegendError, OptionError: As `rsseg.evaluate.evaluate`.
+    """
+    with opened_truth(path, raster, field=options.field, layer=options.layer) as truth:
+        usual = 0.0 if truth.source is None else DISTANCE  # points have no borders
+        erode = usual if options.erode is None else options.erode
+        boundary = usual if options.boundary is None else options.boundary
+        rules = Rules(erode, boundary or None, ignore=(), classes=None)
+        truth.match(raster, rules)
+        yield truth, rules
+
+
 def compare_with_truth(
-    raster: str | Path,
-    truth: str | Path,
+    raster: CodeRaster,
+    truth: Truth,
+    rules: Rules,
     shown: Sequence[LandClass],
-    options: TruthOptions,
     on_progress: Progress,
 ) -> Compared:
     """Score a map, and find the windows where it is wrong most.
 
     Args:
         raster: The map.
-        truth: A class raster on its grid, or a vector file of polygons or points with a class.
+        truth: Opened on its grid.
+        rules: How they are compared.
         shown: The map's classes as they are shown.
-        options: How they are compared.
         on_progress: Called with pixels done and pixels in all, of both passes.
 
     Raises:
-        SceneError, GridMismatch, LegendError, OptionError: As `rsseg.evaluate.evaluate`.
+        SceneError, LegendError, OptionError: As `rsseg.evaluate.evaluate`.
     """
-    with gdal_cache(CACHE), CodeRaster(raster) as prediction:
-        opened = _opened(truth, prediction, options)
-        with opened as (source, labels):
-            usual = 0.0 if source is None else DISTANCE  # points have no borders
-            erode = usual if options.erode is None else options.erode
-            boundary = usual if options.boundary is None else options.boundary
-            evaluation = evaluate(
-                raster,
-                truth,
-                erode=erode,
-                boundary=boundary or None,
-                field=options.field,
-                layer=options.layer,
-                on_progress=lambda done, total: on_progress(done, 2 * total),
-            )
-            if source is None or evaluation.scores["oa"] is None:
-                return Compared(evaluation)
-            matching = match(prediction.labels, labels)
-            worst = _worst(
-                prediction,
-                source,
-                matching,
-                erode,
-                lambda done, total: on_progress(total + done, 2 * total),
-            )
+    with gdal_cache(CACHE):
+        evaluation = score(
+            raster, truth, rules, on_progress=lambda done, total: on_progress(done, 2 * total)
+        )
+        if truth.source is None or evaluation.scores["oa"] is None:
+            return Compared(evaluation)
+        matching = truth.match(raster, rules)
+        worst = _worst(
+            raster,
+            truth.source,
+            matching,
+            rules.erode,
+            lambda done, total: on_progress(total + done, 2 * total),
+        )
     return Compared(evaluation, _truth_classes(matching, shown, truth), worst)
-
-
-def require_truth(raster: CodeRaster, truth: str | Path) -> None:
-    """Check before any work that truth, if it is a raster, can be compared with a map.
-
-    Raises:
-        SceneError: If it cannot be opened or is no class raster.
-        GridMismatch: If it lies on another grid.
-        LegendError: If the classes of both have nothing in common.
-    """
-    if not is_vector(truth):
-        with CodeRaster(truth) as other:
-            require_same_grid(raster, other)
-            match(raster.labels, other.labels)
-
-
-@contextmanager
-def _opened(
-    truth: str | Path, prediction: CodeRaster, options: TruthOptions
-) -> Iterator[tuple[Source | None, Labels]]:
-    """Truth to be read strip by strip, None if it is points; and what its codes mean."""
-    if not is_vector(truth):
-        with CodeRaster(truth) as raster:
-            require_same_grid(prediction, raster)
-            yield raster, raster.labels
-        return
-    named = bool(prediction.labels.names)
-    found = read_layer(
-        truth, prediction.grid, field=options.field, named=named, layer=options.layer
-    )
-    points = found.kind == "points"
-    yield None if points else PolygonStrips(found, prediction.grid), found.labels
 
 
 def _worst(
@@ -203,16 +178,14 @@ def _wrong_window(
 
 
 def _truth_classes(
-    matching: Matching, shown: Sequence[LandClass], truth: str | Path
+    matching: Matching, shown: Sequence[LandClass], truth: Truth
 ) -> tuple[LandClass, ...]:
     """The classes of truth by its codes, in the map's colours, else in truth's own."""
     ours = {known.name: known.colour for known in shown}
     codes = {known.code: known.colour for known in shown}
     theirs = {}
-    if not is_vector(truth):
-        with ClassMap(truth) as raster:
-            if raster.coloured:
-                theirs = {known.code: known.colour for known in raster.legend}
+    if isinstance(truth.source, CodeRaster) and truth.source.coloured:
+        theirs = {known.code: known.colour for known in truth.source.legend}
     spare = spare_colours()
     found = []
     for code in np.flatnonzero(matching.true != NODATA).tolist():

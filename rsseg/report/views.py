@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rasterio.windows import Window
 
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.legend import LandClass
-from rsseg.report.classes import ClassMap
 from rsseg.report.ground import spot
 from rsseg.report.pictures import Picture, class_picture, fitted, reduced
 from rsseg.report.scenes import SceneBelow
@@ -35,7 +35,7 @@ class Sight:
 class Views:
     """What windows of a map are drawn from."""
 
-    raster: ClassMap
+    raster: CodeRaster
     classes: Sequence[LandClass]
     scene: SceneBelow | None = None
 
@@ -45,7 +45,7 @@ class Views:
         window = Window(0, 0, grid.width, grid.height)
 
         def of_map(shape: tuple[int, int]) -> Picture:
-            codes = self.raster.read(window, shape)
+            codes = self.raster.read_window(window, shape)
             return class_picture(codes, self.classes, "the map in the colours of its classes")
 
         size = grid.height, grid.width, LONGEST, _LIMIT
@@ -64,7 +64,7 @@ class Views:
         if self.scene is not None:
             seen = self.scene.picture(window, f"the scene at {place.pixels}", shape)
             pictures.append(("scene", seen))
-        codes = self.raster.read(window, shape)
+        codes = self.raster.read_window(window, shape)
         drawn = class_picture(codes, self.classes, f"the map at {place.pixels}")
         lines = tuple(line for line in (place.degrees, place.ground, place.pixels) if line)
         return Sight(said, lines, (*pictures, ("map", drawn), *more))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -12,7 +13,7 @@ from typing import TypeVar
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -29,6 +30,8 @@ SIZES = (TILE, 2 * TILE)
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LEFT = 499  # the status by which servers log that whoever asked has left
 Answer = TypeVar("Answer")
+_Endpoint = Callable[[Request], Awaitable[Response]]
+_LOG = logging.getLogger(__name__)
 
 
 def create_app(viewed: ViewedMap, port: int, workers: Executor, slots: int) -> ASGIApp:
@@ -40,6 +43,8 @@ def create_app(viewed: ViewedMap, port: int, workers: Executor, slots: int) -> A
         workers: Threads that read.
         slots: How many of them there are. Requests wait for one of them, and those that nobody
             waits for any more are dropped.
+
+    What fails is answered with ``{"error": ...}``; what should not have failed is logged as well.
     """
     reader = _Reader(workers, slots)
 
@@ -68,15 +73,12 @@ def create_app(viewed: ViewedMap, port: int, workers: Executor, slots: int) -> A
         return JSONResponse(viewed.describe())
 
     routes = [
-        Route("/map", description),
-        Route("/at", point),
-        Route("/tiles/{layer}/{zoom}/{column}/{row}", tile),
+        Route("/map", _answering(description)),
+        Route("/at", _answering(point)),
+        Route("/tiles/{layer}/{zoom}/{column}/{row}", _answering(tile)),
         *(Route(path, _constant(name)) for path, name in _pages().items()),
     ]
-    app = Starlette(
-        routes=routes,
-        exception_handlers={RssegError: _failure, HTTPException: _refusal},
-    )
+    app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     return Guard(app, port)
 
@@ -101,7 +103,7 @@ def _pages() -> dict[str, str]:
     return {"/": "index.html"} | {f"/page/{name}": name for name in names if name != "index.html"}
 
 
-def _constant(name: str) -> Callable[[Request], Awaitable[Response]]:
+def _constant(name: str) -> _Endpoint:
     body = (files("rsseg.view") / "page" / name).read_bytes()
     kind = _TYPES[name.rpartition(".")[2]]
 
@@ -135,10 +137,24 @@ def _number(request: Request, name: str) -> float:
     return value
 
 
-async def _failure(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(str(error), 500)
+def _answering(endpoint: _Endpoint) -> _Endpoint:
+    """Let an endpoint say why it gives no answer: what fails in it must not end in silence."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except HTTPException as error:
+            return _told(error.detail, error.status_code)
+        except RssegError as error:
+            return _told(str(error), 500)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            _LOG.error("%s failed: %s", request.url.path, reason)
+            _LOG.debug("", exc_info=error)
+            return _told(f"this is a fault of rsseg, {reason}", 500)
+
+    return answer
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return PlainTextResponse(error.detail, error.status_code)
+def _told(reason: str, status: int) -> Response:
+    return JSONResponse({"error": reason}, status)

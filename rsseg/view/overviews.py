@@ -39,7 +39,7 @@ def make_overviews(dataset: DatasetReader, folder: Path, method: str) -> Path | 
     """A VRT of an open raster, with overviews from a quarter of its resolution down.
 
     They are made by a process of its own, as GDAL listens to no Ctrl-C while it makes them; it is
-    stopped when this one is interrupted.
+    stopped when this one is interrupted, and imports nothing from the folder it runs in.
 
     Args:
         dataset: The raster.
@@ -59,7 +59,7 @@ def make_overviews(dataset: DatasetReader, folder: Path, method: str) -> Path | 
         _mask_as_alpha(copy)
     except (RasterioError, OSError):
         return None
-    call = [sys.executable, "-c", _PROGRAM, str(copy), method, *map(str, factors)]
+    call = [sys.executable, "-P", "-c", _PROGRAM, str(copy), method, *map(str, factors)]
     done = subprocess.run(call, capture_output=True, check=False)
     return copy if done.returncode == 0 else None
 

@@ -67,11 +67,6 @@ class Polygons:
                 expected="a GeoPackage, FlatGeobuf or GeoJSON",
             ) from error
 
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """Names of the layers that have polygons."""
-        return tuple(layer.name for layer in self._layers)
-
     def tile(self, bounds: Bounds) -> dict[str, Any]:
         """What is drawn in a tile.
 

@@ -186,8 +186,10 @@ class ClassTiles:
 
     def tile(self, bounds: Bounds, size: int) -> bytes:
         """Codes row by row, a byte each, 255 where the raster is invalid or ends."""
-        codes, valid = self.raster.read(bounds, size, "nearest")
-        return np.where(valid, codes[0], NODATA).astype(np.uint8).tobytes()
+        (codes,), valid = self.raster.read(bounds, size, "nearest")
+        if codes.dtype != np.uint8:
+            valid &= (codes >= 0) & (codes < NODATA)
+        return np.where(valid, codes, NODATA).astype(np.uint8).tobytes()
 
 
 class PictureTiles:

@@ -41,7 +41,7 @@ def view(
     without overviews gets temporary ones elsewhere.
 
     Args:
-        raster: The class raster.
+        raster: The class raster; without colours it is read once, and its classes get some.
         scene: The scene it is a map of.
         polygons: Its polygons, or any other layers of polygons.
         confidence: Its confidence, one band.
@@ -55,7 +55,7 @@ def view(
         SceneError: If a file cannot be read or is of another kind.
         BandError: If a band is not there.
         GridMismatch: If a file lies somewhere else than the map.
-        LegendError: If the map's legend contradicts itself.
+        LegendError: If the map's legend contradicts itself, or a value is no code.
         OptionError: If the port cannot be used, or bands are given without a scene.
         OutputError: If there is no room for temporary files.
         MissingExtra: If what serves it is not installed.

@@ -7,17 +7,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
-from rsseg.errors import GridMismatch, OptionError, OutputError, SceneError
+from rsseg.errors import GridMismatch, OptionError, OutputError
 from rsseg.geo.bands import band_names
-from rsseg.geo.class_raster import is_class_raster, read_legend
-from rsseg.geo.confidence import confidence_scaling
-from rsseg.geo.display import Limits, display_bands, display_limits
+from rsseg.geo.class_colours import coloured_legend, doubts
+from rsseg.geo.code_raster import CodeRaster
+from rsseg.geo.confidence import confidence_ends, confidence_scaling
+from rsseg.geo.display import display_bands, display_limits
 from rsseg.geo.grid import Grid
 from rsseg.geo.opening import open_raster
 from rsseg.geo.remote import is_remote, public_name
@@ -46,7 +46,7 @@ class ViewedMap:
         SceneError: If a file cannot be read or is of another kind.
         BandError: If a band is not there.
         GridMismatch: If a file lies somewhere else than the map.
-        LegendError: If the map's legend contradicts itself.
+        LegendError: If the map's legend contradicts itself, or a value is no code.
         OptionError: If bands are given without a scene, or neither one nor three.
         OutputError: If there is no room for temporary files.
     """
@@ -83,12 +83,7 @@ class ViewedMap:
     def __enter__(self) -> ViewedMap:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -167,13 +162,12 @@ class ViewedMap:
         return (float(x), float(y)) if math.isfinite(x) and math.isfinite(y) else (None, None)
 
     def _class_tiles(self, path: str, opened: ExitStack) -> tuple[Plane, Legend, ClassTiles]:
+        with CodeRaster(path) as codes:
+            if not codes.coloured:
+                self._on_wait(f"{self.name} tells no colours, looking for the classes it holds")
+            legend, grid = coloured_legend(codes), codes.grid
+            self.notes.extend(doubts(codes, legend.classes))
         with open_raster(path) as dataset:
-            if not is_class_raster(dataset):
-                raise SceneError(
-                    f"{self.name} is not a class raster",
-                    expected="one band of 8-bit codes with colours",
-                )
-            legend, grid = read_legend(dataset), Grid.of(dataset)
             smaller = self._smaller(dataset, path, "mode")
         plane = Plane.of(grid)
         if not plane.mercator:
@@ -200,11 +194,11 @@ class ViewedMap:
     def _confidence(self, path: str, opened: ExitStack) -> PictureTiles:
         with open_raster(path) as dataset:
             scale, offset = confidence_scaling(dataset, public_name(path))
+            ends = confidence_ends(dataset, public_name(path))
             self._require_here(dataset, path)
             smaller = self._smaller(dataset, path, "average")
         raster = Raster(path, self.plane, (1,), smaller, scale=scale, offset=offset)
         opened.callback(raster.close)
-        ends: Limits = (-offset / scale, (1 - offset) / scale)
         return PictureTiles(raster, (ends,))
 
     def _smaller(self, dataset: DatasetReader, path: str, method: str) -> Path | None:

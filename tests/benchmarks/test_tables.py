@@ -45,9 +45,11 @@ def result(names, right, groups=()):
     }
 
 
-def leave(folder, found):
+def leave(folder, found, course=((300, 0.5), (600, 0.6))):
     folder.mkdir(parents=True)
     (folder / "test.json").write_text(json.dumps(found))
+    lines = ["step,val_miou", *(f"{step},{miou}" for step, miou in course)]
+    (folder / "validations.csv").write_text("\n".join(lines) + "\n")
 
 
 def rows_of(text):
@@ -83,11 +85,38 @@ def test_the_papers_table_marks_what_is_missing_and_compares_medians(scripts, tm
     rows = rows_of(text)
     miou = [100 * result(names, right)["scores"]["miou"] for right in (0.6, 0.7, 0.8, 0.65)]
     expected = f"{miou[1]:.1f} ({miou[0]:.1f}–{miou[2]:.1f})"
-    assert rows["cross-entropy"][0] == expected
-    assert rows["Dice"][0] == "–"
+    assert rows["cross-entropy"][:2] == ["600, 600, 600", expected]
+    assert rows["Dice"][:2] == ["–", "–"]
+    here = f"{miou[3] - miou[1]:+.1f}"
     gain = rows["NPALoss over cross-entropy"]
-    assert gain == [f"{miou[3] - miou[1]:+.1f}", "+2.57 (Feng, Vaihingen)", "**no**"]
-    assert rows["SE"] == ["–", "+5.35 (Wang, Vaihingen)", "–"]
+    assert gain == [
+        here,
+        here,
+        "+2.57 (Feng, Vaihingen)",
+        "unclear, other sign",
+    ]  # the seeds overlap
+    assert rows["SE"] == ["–", "–", "+5.35 (Wang, Vaihingen)", "–"]
+    assert "Holds: none. Contradicted: none." in text
+    assert "as much more or less as the seeds differ" in text
+
+
+@pytest.mark.parametrize(
+    ("npa", "verdict"), [(0.9, "yes"), (0.71, "unclear, same sign"), (0.4, "**no**")]
+)
+def test_one_seed_tells_no_more_than_a_run_changes_by_itself(scripts, tmp_path, npa, verdict):
+    papers, tables = scripts["papers"], scripts["papers_tables"]
+    names = tables.Gid.legend.names
+    leave(tmp_path / "mst" / "seed_0", result(names, 0.7), [(150, 0.7), (300, 0.8), (600, 0.75)])
+    leave(tmp_path / "npa" / "seed_0", result(names, npa), [(300, 0.7), (600, 0.8)])
+    out = tmp_path / "papers.md"
+    tables.write(out, tmp_path, papers.REDUCED, reduced=True)
+    text = out.read_text("utf-8")
+    assert rows_of(text)["NPALoss over cross-entropy"][3] == verdict
+    assert "gain may be 10.0 points more or less" in text
+    assert "Of 2 runs whose encoder is frozen until step 300, 1 scored best by then" in text
+    claim = "NPALoss over cross-entropy (+2.57 (Feng, Vaihingen))"
+    assert (f"Holds: {claim}." in text) == (verdict == "yes")
+    assert (f"Contradicted: {claim}." in text) == (verdict == "**no**")
 
 
 def test_every_row_is_trained_alike_but_for_what_it_is_about(scripts, tmp_path):
@@ -183,10 +212,38 @@ def test_the_table_of_settings_is_of_the_tiles_that_are_there(scripts, tmp_path)
     rows = rows_of(text)
     better, worse = (100 * result(module.CLASSES, right)["scores"]["miou"] for right in (0.8, 0.6))
     cells = rows[module.SETTINGS["cl"]]
-    assert cells[0] == f"{(better + worse) / 2:.1f}"
+    assert cells[0] == f"**{(better + worse) / 2:.1f}**"
     assert cells[1:7] == [f"{v:.1f}" for v in (better, better, worse, worse)] + ["–", "–"]
     both = ConfusionMatrix(module.CLASSES)
     for right in (0.8, 0.6):
         both.add(np.array(result(module.CLASSES, right)["scores"]["confusion"]))
     assert cells[7] == f"{100 * both.scores()['classes']['building']['iou']:.1f}"
     assert rows[module.SETTINGS["npa"]] == ["–"] * 12
+
+
+def test_settings_are_compared_on_folds_that_all_of_them_have(scripts, tmp_path):
+    module = scripts["embedded_model"]
+    shares = {("cl", 0): 0.5, ("cl", 1): 0.9, ("npa", 0): 0.6}
+    for (setting, number), right in shares.items():
+        held = module.PAIRS[number]
+        leave(tmp_path / setting / module.name_of(held), result(module.CLASSES, right, held))
+    out = tmp_path / "embedded_model.md"
+    module.write(out, tmp_path, module.REDUCED, module.PAIRS, reduced=True)
+    text = out.read_text("utf-8")
+    assert "are of tile2, tile7 alone" in text
+    assert "1/9 of the windows" in text
+    rows = rows_of(text)
+    miou = {
+        right: f"{100 * result(module.CLASSES, right)['scores']['miou']:.1f}"
+        for right in shares.values()
+    }
+    cl, npa = rows[module.SETTINGS["cl"]], rows[module.SETTINGS["npa"]]
+    assert cl[:5] == [miou[0.5], miou[0.5], miou[0.5], miou[0.9], miou[0.9]]
+    assert npa[:5] == [f"**{miou[0.6]}**", miou[0.6], miou[0.6], "–", "–"]
+    one = result(module.CLASSES, 0.5)["scores"]["classes"]["building"]["iou"]
+    assert cl[7] == f"{100 * one:.1f}"
+
+    leave(tmp_path / "mild" / "tile5_tile6", result(module.CLASSES, 0.7, module.PAIRS[2]))
+    module.write(out, tmp_path, module.REDUCED, module.PAIRS, reduced=True)
+    assert "There are no means yet" in out.read_text("utf-8")
+    assert rows_of(out.read_text("utf-8"))[module.SETTINGS["mild"]][0] == "–"

@@ -11,6 +11,7 @@ import pytest
 
 from rsseg.bundle import HEADER_KEY, Bundle, read_bundle
 from rsseg.export.deepness import IR_VERSION, OPSET, metadata_of, write_deepness
+from rsseg.export.size import SIZE_KEY
 from rsseg.models import load
 
 TYPES = [("uint8", 3, 255.0, 255), ("uint16", 5, 10_000.0, 9_000), ("float32", 2, 1.0, 1)]
@@ -86,6 +87,7 @@ def test_the_keys_are_those_deepness_reads(make_model, write):
     bundle = read_bundle(make_model())
     texts = {each.key: each.value for each in onnx.load(str(write(make_model()))).metadata_props}
     described = Bundle.from_json(texts.pop(HEADER_KEY))
+    assert set(json.loads(texts.pop(SIZE_KEY))) == {"parameters", "memory"}
     told = {key: json.loads(text) for key, text in texts.items()}
     assert told == {
         "model_type": "Segmentor",

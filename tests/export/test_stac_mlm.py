@@ -6,6 +6,7 @@ import copy
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from jsonschema import Draft7Validator, Draft202012Validator
@@ -14,6 +15,7 @@ from referencing import Registry, Resource
 from rsseg import models
 from rsseg.bundle import read_bundle
 from rsseg.export.deepness import write_deepness
+from rsseg.export.size import SIZE_KEY
 from rsseg.export.stac_mlm import EO, MLM, item_of, write_item
 from rsseg.models import load
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
@@ -87,7 +89,8 @@ def test_items_of_models_are_valid(make_model, exported, complaints):
     full = EMBEDDED_MODEL
     bare = make_model("bare.safetensors", bands=5, gsd=None)
     odd = make_model("odd.safetensors", licence="ask Ada, (c) 2026")
-    for model in (full, bare, odd, exported):
+    both = make_model("both.safetensors", licence="MIT AND CC-BY-4.0")
+    for model in (full, bare, odd, both, exported):
         assert complaints(item_of(model, "./model")) == [], model
     assert item_of(full, "x")["stac_extensions"][0].endswith("/mlm/v1.5.2/schema.json")
 
@@ -134,6 +137,23 @@ def test_sizes_are_those_of_the_network(make_model):
     half = model.with_name("half.safetensors")
     models.save(half, network, read_bundle(model), half=True)
     assert item_of(half, "x")["properties"]["mlm:memory_size"] == told["mlm:memory_size"]
+
+
+def test_an_exported_graph_is_as_large_as_its_network(make_model, tmp_path):
+    model, graph = make_model(), tmp_path / "m.onnx"
+    write_deepness(*load(model), graph)
+    of_model, of_graph = (item_of(file, "x")["properties"] for file in (model, graph))
+    for key in ("mlm:total_parameters", "mlm:memory_size"):
+        assert of_graph[key] == of_model[key] > 0
+
+
+def test_a_graph_without_its_size_is_described_all_the_same(exported):
+    graph = onnx.load(str(exported))
+    kept = [each for each in graph.metadata_props if each.key != SIZE_KEY]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(kept)
+    onnx.save(graph, str(exported))
+    assert "mlm:total_parameters" not in item_of(exported, "x")["properties"]
 
 
 def test_classes_scores_and_training_data_are_told():

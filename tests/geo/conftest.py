@@ -44,6 +44,12 @@ class Server:
             return list(json.load(answer)["written"])
 
     @property
+    def pending(self) -> dict[str, str]:
+        """Paths of the multipart uploads that were begun and neither completed nor aborted."""
+        with urlopen(f"{self.url}/.book") as answer:
+            return dict(json.load(answer)["pending"])
+
+    @property
     def seen(self) -> list[tuple[str, str, int | None]]:
         """Method, path and first byte asked for of each request so far."""
         with urlopen(f"{self.url}/.book") as answer:

@@ -1,6 +1,7 @@
 """A small object store on loopback that speaks as S3 does, path-style, and fails when told to.
 
-Beside what ``range_server.py`` does, it takes whole objects, multipart uploads, and deletions.
+Beside what ``range_server.py`` does, it takes whole objects, multipart uploads, which it lists and
+aborts, and deletions. ``pending`` of the book are the uploads that were begun.
 ``put_how`` and ``put_times`` of the book are failures of writing.
 """
 
@@ -13,12 +14,27 @@ from urllib.parse import parse_qs, urlparse
 
 from range_server import BOOK, Handler, Server  # a program's folder is where it looks first
 
-BOOK |= {"put_how": None, "put_times": 0, "written": []}
+BOOK |= {"put_how": None, "put_times": 0, "written": [], "pending": {}}
 UPLOADS: dict[str, dict[int, bytes]] = {}
 
 
 class Store(Handler, BaseHTTPRequestHandler):
     """Objects in files of ``BOOK["folder"]``: the first part of a path is the bucket."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlparse(self.path).query, keep_blank_values=True)
+        if "uploads" not in query:
+            super().do_GET()
+            return
+        bucket, prefix = urlparse(self.path).path.strip("/"), query.get("prefix", [""])[0]
+        listed = "".join(
+            f"<Upload><Key>{key}</Key><UploadId>{name}</UploadId></Upload>"
+            for name, path in BOOK["pending"].items()
+            if (key := path.removeprefix(f"/{bucket}/")).startswith(prefix)
+        )
+        self._tell(
+            200, f"<ListMultipartUploadsResult>{listed}</ListMultipartUploadsResult>".encode()
+        )
 
     def do_PUT(self) -> None:
         data, query = self._body(), parse_qs(urlparse(self.path).query)
@@ -45,15 +61,21 @@ class Store(Handler, BaseHTTPRequestHandler):
         if "uploads" in query:
             name = f"upload{len(UPLOADS)}"
             UPLOADS[name] = {}
+            BOOK["pending"][name] = urlparse(self.path).path
             text = f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId>"
             self._tell(200, f"{text}</InitiateMultipartUploadResult>".encode())
         else:
-            parts = UPLOADS.pop(query["uploadId"][0])
+            parts = UPLOADS[query["uploadId"][0]]
+            del BOOK["pending"][query["uploadId"][0]]
             self._keep(b"".join(parts[number] for number in sorted(parts)))
             self._tell(200, b"<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
 
     def do_DELETE(self) -> None:
-        self._place().unlink(missing_ok=True)
+        query = parse_qs(urlparse(self.path).query)
+        if "uploadId" in query:
+            BOOK["pending"].pop(query["uploadId"][0])
+        else:
+            self._place().unlink(missing_ok=True)
         self._tell(204, b"")
 
     def _body(self) -> bytes:

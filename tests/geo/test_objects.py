@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from rsseg.errors import OutputError, SceneError
-from rsseg.geo import objects
+from rsseg.geo import gdal_files, objects
 from rsseg.geo.objects import (
     is_address,
     is_object,
@@ -144,6 +145,38 @@ def test_what_cannot_be_read_to_its_end_is_not_there(
         put_object(file, "s3://maps/a.bin")
     assert kept(tmp_path) == []
     assert store.written == []
+
+
+def test_parts_of_an_upload_that_failed_are_removed(
+    file: Path, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store would keep them for ever, unseen and at a price."""
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE_BYTES", "30000")
+    pending = []
+    real = gdal_files.abort_uploads
+
+    def noted(name: str) -> None:
+        pending.append(dict(store.pending))
+        real(name)
+
+    monkeypatch.setattr(gdal_files, "abort_uploads", noted)
+
+    class Breaking(io.FileIO):
+        def read(self, size: int = -1) -> bytes:
+            if self.tell():
+                raise OSError("the disk has gone")
+            return super().read(70_000)
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *rest: Breaking(self) if self == file else opened(self, *rest)
+    )
+    with pytest.raises(OutputError, match="the disk has gone"):
+        put_object(file, "s3://maps/a.bin")
+    assert len(pending) == 1
+    assert len(pending[0]) == 3, "one for each attempt"
+    assert store.pending == {}
+    assert kept(tmp_path) == []
 
 
 def test_what_arrives_short_is_told(

@@ -322,6 +322,18 @@ def test_full_confidence_is_white(
     assert float(layer.findtext("pipe/rasterrenderer/contrastEnhancement/maxValue", "")) == white
 
 
+def test_a_map_without_colours_gets_some(make_scene: Make, tmp_path: Path) -> None:
+    codes = np.full((1, 64, 64), 7, np.int16)
+    codes[:, 30:] = 20
+    result = write_project(make_scene("plain.tif", pixels=codes), tmp_path / "map.qgz")
+    assert result.notes == ()
+    entries = _layers(_read(Path(result.out)))["classes"].findall(".//paletteEntry")
+    assert [each.get("label") for each in entries] == ["class 7", "class 20"]
+    assert len({each.get("color") for each in entries}) == 2
+    grey = write_project(make_scene("grey.tif", bands=1), tmp_path / "grey.qgz")
+    assert "is it a map of classes?" in grey.notes[0]
+
+
 # --- polygons
 
 

@@ -13,7 +13,15 @@ from rasterio.windows import Window
 
 from rsseg.errors import SceneError
 from rsseg.geo.opening import open_raster
-from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name, settings
+from rsseg.geo.remote import (
+    ATTEMPTS,
+    gdal_name,
+    is_remote,
+    pause,
+    public_name,
+    public_text,
+    settings,
+)
 from rsseg.geo.scene import Scene
 from rsseg.geo.together import as_one_scene
 
@@ -165,6 +173,21 @@ def test_no_server_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_public_names_give_no_access(name: str, public: str) -> None:
     assert is_remote(name)
     assert public_name(name) == public
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("a sentence: it failed (HTTP 403)", "a sentence: it failed (HTTP 403)"),
+        ("no https://h/a.tif?sig=1&x=2 there", "no https://h/a.tif there"),
+        ("'/vsicurl/https://me:pw@h/a.tif' fails", "'/vsicurl/https://h/a.tif' fails"),
+        ("tcp://10.0.0.5:8786 is gone", "tcp://10.0.0.5:8786 is gone"),
+        ("s3://b/a?k=1 and http://h/b#t", "s3://b/a and http://h/b"),
+        ("/vsicurl?token=1&url=https%3A%2F%2Fh%2Fa: broken", "https://h/a: broken"),
+    ],
+)
+def test_sentences_give_no_access(text: str, public: str) -> None:
+    assert public_text(text) == public
 
 
 @pytest.mark.parametrize(

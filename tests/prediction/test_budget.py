@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,25 @@ def plan_of(scene: Path, bundle: Bundle, **choices: Any) -> Plan:
     return make_plan(scene, bundle, None, torch.nn.Identity(), options)
 
 
-def test_blocks_wider_than_windows_are_decoded_once(make_scene: Any, make_bundle: Any) -> None:
-    """A second reader would have to decode the same blocks again."""
+def test_a_second_reader_is_for_those_who_wait(make_scene: Any, make_bundle: Any) -> None:
+    """It decodes the same blocks again, all of them where they are wider than windows."""
     tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64}
     tiled = plan_of(make_scene("tiled.tif", height=70, width=600, **tiles), make_bundle())
     striped = plan_of(make_scene("strips.tif", height=70, width=600, blockysize=1), make_bundle())
-    assert (tiled.readers, striped.readers) == (2, 1)
     assert (tiled.block, striped.block) == ((64, 64), (1, 600))
-    assert tiled.budget.cached == 2 * (64 + 64) * 4
+    plans = tiled, far_away(tiled), on_gpu(tiled), striped, far_away(striped), on_gpu(striped)
+    assert [plan.readers for plan in plans] == [1, 2, 2, 1, 1, 1]
+    assert tiled.budget.cached == (64 + 64) * 4
+    assert on_gpu(tiled).budget.cached == 2 * (64 + 64) * 4
     assert striped.budget.cached == (64 + 1) * 4
+
+
+def far_away(plan: Plan) -> Plan:
+    return replace(plan, scene="https://example.com/scene.tif")
+
+
+def on_gpu(plan: Plan) -> Plan:
+    return replace(plan, placement=replace(plan.placement, device="cuda"))
 
 
 def test_a_plan_tells_of_its_swaths(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,11 +55,51 @@ def test_tasks_hold_what_is_pending_once(
     tasks = list(runs(pending, workers, block))
     assert sorted(s.index for task in tasks for s in task) == [s.index for s in pending]
     lengths = [len(task) for task in tasks]
-    assert max(lengths, default=0) <= min(16, -(-len(pending) // workers)), "each gets its share"
-    if block == 1:
+    assert max(lengths, default=0) <= min(64, -(-len(pending) // workers)), "each gets its share"
+    rows = [s.index for s in sorted(pending, key=lambda s: (s.top, s.left))]
+    columns = [s.index for s in sorted(pending, key=lambda s: (s.left, s.top))]
+    for order in [rows] if block > 1 else [rows, columns]:
+        if [s.index for task in tasks for s in task] == order:
+            break
+    else:
+        pytest.fail("tasks are runs in neither order")
+
+
+def test_workers_end_together() -> None:
+    """Two workers do a scene of 8192 x 8192 pixels in hardly more than half the windows each."""
+    tiling = Tiling(8192, 8192, 512, 384)
+    found = list(shards(tiling, Window(0, 0, 8192, 8192), 2_000_000, 4096))
+    first, second = runs(found, 2)
+    assert max(windows_of(first), windows_of(second)) < len(tiling) / 2 / 0.94
+    assert [len(task) for task in runs(found, 1)] == [len(found)], "alone it computes none twice"
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5, 8])
+@pytest.mark.parametrize("side", [8192, 10_000, 20_000])
+def test_no_simple_cut_ends_sooner(side: int, workers: int) -> None:
+    tiling = Tiling(side, side, 512, 384)
+    found = list(shards(tiling, Window(0, 0, side, side), 2_000_000, 4096))
+
+    def last_end(tasks: Sequence[Sequence[Shard]], speeds: Sequence[float]) -> float:
+        free = [0.0] * workers
         for task in tasks:
-            assert len({s.left for s in task}) == 1
-            assert all(a.bottom == b.top for a, b in zip(task, task[1:], strict=False))
+            worker = free.index(min(free))
+            free[worker] += (windows_of(task) + 2) / speeds[worker]
+        return max(free)
+
+    slow = [[1.0] * workers, [0.8] + [1.0] * (workers - 1)]
+    chosen = sum(last_end(runs(found, workers), speeds) for speeds in slow)
+    for length in range(1, len(found) // workers + 1):
+        column = sorted(found, key=lambda s: (s.left, s.top))
+        cut = [column[first : first + length] for first in range(0, len(found), length)]
+        assert chosen <= 1.1 * sum(last_end(cut, speeds) for speeds in slow)
+
+
+def test_where_other_work_follows_tasks_are_long() -> None:
+    _, found = some_shards(2400, 1200, 1, 96)
+    long = runs(found, 8, even=False)
+    assert len(long) <= len(runs(found, 8))
+    assert sorted(s.index for task in long for s in task) == list(range(len(found)))
 
 
 @given(sizes, st.integers(1, 12))

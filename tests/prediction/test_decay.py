@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from rsseg.bundle import DECAY_BINS
 from rsseg.geo.scene import Scene
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import MOST_OVERLAP, known_decay, least_overlap, measure_decay
+from rsseg.prediction.decay import (
+    MOST_OVERLAP,
+    THRESHOLD,
+    further_in,
+    known_decay,
+    least_overlap,
+    measure_decay,
+)
 from rsseg.prediction.options import parse_overlap
 from rsseg.prediction.predict import plan
 
@@ -73,17 +80,28 @@ def test_small_scenes_tell_nothing(make_scene: Any, height: int, width: int) -> 
 
 
 @given(st.lists(st.floats(0, 1), min_size=DECAY_BINS, max_size=DECAY_BINS), st.floats(0, 0.2))
-def test_beyond_half_the_overlap_all_is_as_in_the_middle(
-    decay: list[float], threshold: float
-) -> None:
+def test_beyond_half_the_overlap_all_is_as_further_in(decay: list[float], threshold: float) -> None:
     overlap = least_overlap(decay, threshold)
     assert 0 <= overlap <= MOST_OVERLAP
-    middle = np.mean(decay[-DECAY_BINS // 4 :])
-    first = round(overlap * DECAY_BINS)
-    if overlap < MOST_OVERLAP:
-        assert all(share - middle <= threshold for share in decay[first:])
-    if first and overlap < MOST_OVERLAP:
-        assert decay[first - 1] - middle > threshold
+    # pixels of a window by their distance, one by one
+    side = 2 * DECAY_BINS
+    along = np.minimum(np.arange(side), np.arange(side)[::-1])
+    step = np.minimum(along[:, None], along)
+    inner = [float(np.array(decay)[step[step >= first]].mean()) for first in range(DECAY_BINS)]
+    np.testing.assert_allclose(further_in(decay), inner, atol=1e-12)
+    first, last = round(overlap * DECAY_BINS), round(MOST_OVERLAP * DECAY_BINS)
+    assert all(decay[at] - inner[at] <= threshold + 1e-9 for at in range(first, last))
+    if first:
+        assert decay[first - 1] - inner[first - 1] > threshold - 1e-9
+
+
+def test_a_slow_decline_to_the_middle_is_no_seam() -> None:
+    """Of a network that looks at all of its window; one that errs at the border needs overlap."""
+    slow = [0.2 - 0.004 * step for step in range(DECAY_BINS)]
+    assert slow[0] - slow[-1] > THRESHOLD
+    assert least_overlap(slow) == 0
+    steep = [0.3, 0.25, 0.2] + [0.1] * (DECAY_BINS - 3)
+    assert least_overlap(steep) == 3 / DECAY_BINS
 
 
 def test_a_stricter_threshold_never_overlaps_less() -> None:

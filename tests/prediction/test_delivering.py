@@ -11,9 +11,10 @@ import pytest
 
 from rsseg.errors import OptionError, OutputError
 from rsseg.prediction import PredictOptions, scene_run
-from rsseg.prediction.delivering import deliver
+from rsseg.prediction.delivering import asked_journal, deliver
+from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.results_index import index_results
-from rsseg.prediction.scenes import SceneOutcome, predict_scenes
+from rsseg.prediction.scenes import predict_scenes
 
 Run = Callable[..., list[SceneOutcome]]
 MAPS = "s3://maps/deep"
@@ -228,3 +229,29 @@ def test_a_delivery_that_failed_goes_on(bucket: Any, tmp_path: Path) -> None:
     assert deliver(places, make, {"model": "x"}, **given) == {"out": f"{MAPS}/a.tif"}
     assert len(made) == 1
     assert bucket.files() == {"a.tif": b"map"}
+
+
+def test_what_was_asked_for_is_known_again_without_its_device(
+    make_scene: Any, cheap_model: Path, tmp_path: Path
+) -> None:
+    """Where the command runs there need be no GPU: workers of a cluster have it."""
+    scene, other = str(make_scene("in/0.tif")), str(make_scene("in/1.tif", seed=1))
+    asked = asked_journal(scene, cheap_model, PredictOptions(device="cuda:7", precision="fp16"))
+    assert json.loads(json.dumps(asked)) == asked
+    plain = PredictOptions()
+    alike = PredictOptions(memory=2**33, batch_size=3, overwrite=True, confidence=tmp_path / "c")
+    assert asked_journal(scene, None, plain) == asked_journal(scene, None, alike)
+    area = tmp_path / "area.geojson"
+    area.write_text("{}")
+    journals = [
+        asked,
+        asked_journal(scene, None, plain),
+        asked_journal(other, None, plain),
+        asked_journal(scene, cheap_model, plain),
+        asked_journal(scene, None, PredictOptions(tta="flip")),
+        asked_journal(scene, None, PredictOptions(aoi=area)),
+    ]
+    area.write_text("{ }")
+    journals.append(asked_journal(scene, None, PredictOptions(aoi=area)))
+    told = [json.dumps(each, sort_keys=True) for each in journals]
+    assert len(set(told)) == len(told)

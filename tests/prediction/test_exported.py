@@ -13,9 +13,12 @@ from rsseg import models
 from rsseg.bundle import read_bundle
 from rsseg.errors import BundleError, OptionError
 from rsseg.export.deepness import write_deepness
+from rsseg.export.tool import export
 from rsseg.normalise import Normalisation
-from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction import PredictOptions, predict, rounding
 from rsseg.prediction.onnx_graph import as_fed, onnx_graph
+from rsseg.prediction.openvino_engine import has_bf16
+from rsseg.prediction.rounding import measure_shift, shift_of
 
 EXACT = {"engine": "openvino", "precision": "fp32"}
 
@@ -79,6 +82,37 @@ def test_the_graph_is_fed_what_makes_the_same_images(pair):
     inside = own.normalisation
     images = (pixels * 255 / inside.scale - inside.mean) / inside.std
     assert images == pytest.approx((raw / other.scale - other.mean) / other.std, rel=1e-4)
+
+
+@pytest.mark.skipif(not has_bf16(), reason="the CPU has no bf16")
+def test_the_shift_of_bf16_is_measured_on_the_same_images(pair, monkeypatch):
+    seen = []
+
+    def measure(graph, bundle, windows):
+        seen.append(windows)
+        return measure_shift(graph, bundle, windows)
+
+    monkeypatch.setattr(rounding, "measure_shift", measure)
+    own = read_bundle(pair[1])
+    first = shift_of(onnx_graph(pair[0]), read_bundle(pair[0]), 48)
+    second = shift_of(pair[1], as_fed(own, pair[1]), 48)
+    inside = own.normalisation
+    scale, mean, std = (
+        np.array(each)[:, None, None] for each in (inside.scale, inside.mean, inside.std)
+    )
+    np.testing.assert_allclose((seen[1] * 255 / scale - mean) / std, seen[0], atol=1e-4)
+    np.testing.assert_allclose(first, second, atol=0.2 * np.abs(first).max())
+
+
+def test_an_exported_model_may_bring_its_shift_along(pair, tmp_path, monkeypatch):
+    """As the embedded model does, whose shift was measured on real scenes."""
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(pair[0].read_bytes())
+    model.with_suffix(".bf16.json").write_text("[0.5, -0.25, 0.125, -0.25, -0.125]")
+    export(model, tmp_path / "other.onnx")
+    monkeypatch.setattr(rounding, "measure_shift", lambda *given: pytest.fail("measured"))
+    shift = shift_of(tmp_path / "other.onnx", read_bundle(tmp_path / "other.onnx"), 48)
+    assert shift.tolist() == [0.5, -0.25, 0.125, -0.25, -0.125]
 
 
 def test_an_exported_model_is_its_own_graph(pair, monkeypatch):

@@ -28,6 +28,8 @@ def chosen(path: Any, bundle: Any) -> tuple[tuple[int, ...], list[str]]:
         (("nir", "red", "green"), NRG, (1, 2, 3)),
         (("a", "b", "c", "nir"), NRG, (4, 1, 2)),  # red and green by their colours
         (("b1", "b2", "b3"), ("b3", "b1"), (3, 1)),
+        (("a", "b", "c", "d"), ("3", "2", "1"), (3, 2, 1)),  # a model may know bands by number
+        (("blue", "green", "red", "nir"), ("4", "1"), (4, 1)),
     ],
 )
 def test_names_decide_without_a_note(
@@ -55,6 +57,12 @@ def test_colours_that_are_not_the_models_are_noted(make_scene: Any, make_bundle:
 def test_nameless_bands_of_the_right_number_need_no_note(make_scene: Any, make_bundle: Any) -> None:
     path = make_scene(photometric="minisblack")
     assert chosen(path, make_bundle(bands=RGB)) == ((1, 2, 3), [])
+
+
+def test_numbers_that_the_scene_does_not_have_are_noted(make_scene: Any, make_bundle: Any) -> None:
+    bands, notes = chosen(make_scene(), make_bundle(bands=("4", "1")))
+    assert bands == (1, 2)
+    assert notes == ["bands 1, 2 were taken as 4, 1; choose others by --bands"]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import rsseg.prediction.plan as planning
 from rsseg.errors import PlanChanged
 from rsseg.geo.shards import swaths
-from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction import PredictOptions, pipeline, predict
 from rsseg.prediction.budget import LEAST_CACHE, widest
+from rsseg.prediction.mosaic import Mosaic
 from rsseg.prediction.plan import Plan, make_plan
 
 SIZES = [(1, 1), (1, 700), (300, 300), (400, 2000), (513, 1025)]
@@ -251,8 +252,11 @@ def test_nothing_but_the_plan_changes_a_byte(
             torch.set_num_threads(count)
             limit = swathed(scene, count, **choices | {"batch_size": batch})
             assert all_bytes(batch_size=batch, memory=limit) == whole
-    monkeypatch.setattr(planning, "_READERS", 5)
+    monkeypatch.setattr(Plan, "readers", 5)
     assert all_bytes() == whole
+    # as on a GPU
+    monkeypatch.setattr(pipeline, "Mosaic", lambda *all_, collect: Mosaic(*all_, collect=True))
+    assert all_bytes(memory=swathed(scene, 3, **choices)) == whole
 
 
 @pytest.mark.usefixtures("many_blocks")

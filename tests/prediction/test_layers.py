@@ -65,33 +65,40 @@ def layers(**options: Any) -> Layers:
 
 
 SCORES = np.array([[[0.7, 0.3], [0.1, 0.5]], [[0.2, 0.3], [0.1, 0.4]], [[0.1, 0.4], [0.8, 0.1]]])
-VALID = np.array([[True, True], [True, False]])
+
+
+def filled(chosen: Layers, scores: Any) -> np.ndarray:
+    """All bytes of some pixels."""
+    made = np.zeros((len(chosen), *scores.shape[1:]), np.uint8)
+    chosen.fill(made, scores, np.asarray)
+    return made
 
 
 @BOTH
 def test_codes_and_nodata(to: Any) -> None:
-    made = layers().of_scores(to(SCORES.astype(np.float32)), VALID, np.asarray)
-    assert made.tolist() == [[[9, 254], [254, NODATA]]]
+    made = filled(layers(), to(SCORES.astype(np.float32)))
+    assert made.tolist() == [[[9, 254], [254, 9]]]
 
 
 @BOTH
 def test_all_layers(to: Any) -> None:
     chosen = layers(confidence=Path("c.tif"), probabilities=Path("p.tif"))
-    made = chosen.of_scores(to(SCORES.astype(np.float32)), VALID, np.asarray)
+    made = filled(chosen, to(SCORES.astype(np.float32)))
     assert made.shape == (len(chosen), 2, 2) == (5, 2, 2)
-    expected = np.round(SCORES * ONE)
-    expected[:, 1, 1] = NODATA
-    assert np.array_equal(made[2:], expected)
-    assert made[1].tolist() == [[round(0.7 * ONE), round(0.4 * ONE)], [round(0.8 * ONE), NODATA]]
+    assert np.array_equal(made[2:], np.round(SCORES * ONE))
+    assert made[1].tolist() == [
+        [round(0.7 * ONE), round(0.4 * ONE)],
+        [round(0.8 * ONE), round(0.5 * ONE)],
+    ]
 
 
 def test_margin_and_least_confidence() -> None:
     chosen = layers(confidence=Path("c.tif"), confidence_kind="margin", min_confidence=0.3)
-    made = chosen.of_scores(SCORES.astype(np.float32), VALID, np.asarray)
-    assert made[1].tolist() == [[127, round(0.1 * ONE)], [round(0.7 * ONE), NODATA]]
+    made = filled(chosen, SCORES.astype(np.float32))
+    assert made[1].tolist() == [[127, round(0.1 * ONE)], [round(0.7 * ONE), round(0.1 * ONE)]]
     assert made[0].tolist() == [[9, NODATA], [254, NODATA]]
-    plain = layers(min_confidence=0.5).of_scores(SCORES.astype(np.float32), VALID, np.asarray)
-    assert plain.tolist() == [[[9, NODATA], [254, NODATA]]]
+    plain = filled(layers(min_confidence=0.5), SCORES.astype(np.float32))
+    assert plain.tolist() == [[[9, NODATA], [254, 9]]]
 
 
 def test_outputs_name_their_bands() -> None:

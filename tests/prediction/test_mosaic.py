@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rsseg.geo.tiling import Tiling
 from rsseg.prediction.layers import ranked
-from rsseg.prediction.mosaic import Mosaic, profiles
+from rsseg.prediction.mosaic import Mosaic, Piece, profiles
 from rsseg.prediction.options import BLENDS
 
 
@@ -59,28 +61,47 @@ def test_taper_trusts_the_middle_of_a_window_more_than_its_border() -> None:
     np.testing.assert_allclose(overlap, second[:40][::-1], atol=1e-6)
 
 
-def blend_all(tiling: Tiling, blend: str, scores: np.ndarray, library: str) -> list[Any]:
+Blended = list[tuple[np.ndarray, np.ndarray]]
+
+
+def blend_all(
+    tiling: Tiling, blend: str, scores: np.ndarray, library: str = "numpy", *, collect: bool = False
+) -> Blended:
     """What every row of windows finishes, for scores ``(rows, columns, K, size, size)``."""
     to = torch.from_numpy if library == "torch" else np.asarray
     weights = tuple([to(profile) for profile in axis] for axis in profiles(tiling, blend))
-    rows = min(tiling.size, tiling.height)
-    sums = to(np.full((scores.shape[2], rows, tiling.width), 9, np.float32))
-    mosaic = Mosaic(tiling, weights, sums)
+    columns = range(tiling.width)
+    mosaic = Mosaic(tiling, weights, scores.shape[2], full(to), columns, collect=collect)
     mosaic.start(0)
     finished = []
-    inside = np.ones((tiling.size, tiling.size), np.bool_)
     for row in range(len(tiling.rows)):
-        for column in range(len(tiling.columns)):
-            mosaic.mark(column, inside)
-            mosaic.add(column, to(scores[row, column]))
-        probabilities, valid = mosaic.finished()
-        finished.append((copied(probabilities), valid.copy()))
+        columns = range(len(tiling.columns))
+        finished.append(finish_row(mosaic, columns, [to(each) for each in scores[row]]))
         mosaic.advance()
     return finished
 
 
-def copied(array: Any) -> Any:
-    return array.clone() if isinstance(array, torch.Tensor) else array.copy()
+def full(to: Callable[[np.ndarray], Any] = np.asarray) -> Callable[[tuple[int, ...]], Any]:
+    """In place of zeros: what was never added must have no say."""
+    return lambda shape: to(np.full(shape, 9, np.float32))
+
+
+def finish_row(mosaic: Mosaic, columns: range, scores: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and validity of the rows that the windows of a row finish."""
+    inside = np.ones((mosaic.tiling.size,) * 2, np.bool_)
+    found = np.full((len(scores[0]), *mosaic.valid.shape), np.nan, np.float32)
+
+    def lay(pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            there = found[:, piece.rows, piece.columns]
+            assert np.isnan(there).all(), "handed out twice"
+            there[...] = piece.probabilities
+
+    for column in columns:
+        mosaic.mark(column, inside)
+        lay(mosaic.add(column, scores[column]))
+    lay(mosaic.rest())
+    return found, mosaic.valid.copy()
 
 
 def random_scores(tiling: Tiling, classes: int, seed: int) -> np.ndarray:
@@ -88,14 +109,48 @@ def random_scores(tiling: Tiling, classes: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
-@given(tiling=tilings(longest=40, largest=24), blend=st.sampled_from(BLENDS))
-def test_numpy_and_torch_blend_to_the_same_bits(tiling: Tiling, blend: str) -> None:
-    scores = random_scores(tiling, 3, seed=1)
-    ours, theirs = (blend_all(tiling, blend, scores, name) for name in ("numpy", "torch"))
+def require_same(ours: Blended, theirs: Blended) -> None:
     for (mine, valid), (other, other_valid) in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(mine, other.numpy())
+        np.testing.assert_array_equal(mine, other)
         np.testing.assert_array_equal(valid, other_valid)
-        np.testing.assert_array_equal(ranked(mine)[0], ranked(other)[0].numpy())
+
+
+@given(tiling=tilings(longest=40, largest=24), blend=st.sampled_from(BLENDS))
+def test_both_libraries_blend_to_the_same_bits_collected_or_not(tiling: Tiling, blend: str) -> None:
+    scores = random_scores(tiling, 3, seed=1)
+    ours = blend_all(tiling, blend, scores)
+    for library, collect in (("numpy", True), ("torch", False), ("torch", True)):
+        require_same(ours, blend_all(tiling, blend, scores, library, collect=collect))
+    mine = ours[0][0]
+    np.testing.assert_array_equal(ranked(mine)[0], ranked(torch.from_numpy(mine))[0])
+
+
+@given(
+    tiling=tilings(longest=40, largest=24),
+    blend=st.sampled_from(BLENDS),
+    at_once=st.integers(1, 200),
+)
+def test_few_rows_at_a_time_make_the_same_bits(tiling: Tiling, blend: str, at_once: int) -> None:
+    scores = random_scores(tiling, 2, seed=5)
+    whole = blend_all(tiling, blend, scores)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rsseg.prediction.mosaic.AT_ONCE", at_once)
+        for collect in (False, True):
+            require_same(whole, blend_all(tiling, blend, scores, collect=collect))
+
+
+@given(tiling=tilings(longest=40, largest=16), blend=st.sampled_from(BLENDS))
+def test_a_pixel_is_the_weighed_sum_of_its_windows(tiling: Tiling, blend: str) -> None:
+    scores = random_scores(tiling, 2, seed=6)
+    expected = np.zeros((2, tiling.height + tiling.size, tiling.width + tiling.size))
+    down, across = profiles(tiling, blend)
+    for row, top in enumerate(tiling.rows):
+        for column, left in enumerate(tiling.columns):
+            weight = down[row][:, None] * across[column]
+            place = np.s_[:, top : top + tiling.size, left : left + tiling.size]
+            expected[place] += scores[row, column] * weight
+    found = np.concatenate([sums for sums, _ in blend_all(tiling, blend, scores)], axis=1)
+    np.testing.assert_allclose(found, expected[:, : tiling.height, : tiling.width], atol=1e-6)
 
 
 @given(tiling=tilings(longest=40, largest=24), blend=st.sampled_from(BLENDS))
@@ -112,7 +167,7 @@ def test_each_row_is_finished_once_and_in_order(tiling: Tiling, blend: str) -> N
             for row in tiling.rows
         ]
     )
-    finished = blend_all(tiling, blend, scores, "numpy")
+    finished = blend_all(tiling, blend, scores)
     whole = np.concatenate([sums for sums, _ in finished], axis=1)
     assert whole.shape == (2, tiling.height, tiling.width)
     np.testing.assert_allclose(whole, picture[:, : tiling.height, : tiling.width], atol=1e-5)
@@ -124,20 +179,17 @@ def test_starting_at_a_later_row_changes_no_bit_of_the_rows_it_reaches(
     tiling: Tiling, data: st.DataObject
 ) -> None:
     scores = random_scores(tiling, 2, seed=3)
-    whole = blend_all(tiling, "taper", scores, "numpy")
+    whole = blend_all(tiling, "taper", scores)
     wanted = data.draw(st.integers(0, len(tiling.rows) - 1), label="first row of windows wanted")
     top = tiling.rows[wanted]
     first = next(i for i, row in enumerate(tiling.rows) if row + tiling.size > top)
 
-    weights = profiles(tiling, "taper")
-    sums = np.full((2, min(tiling.size, tiling.height), tiling.width), 5, np.float32)
-    mosaic = Mosaic(tiling, weights, sums)
+    mosaic = Mosaic(tiling, profiles(tiling, "taper"), 2, full(), range(tiling.width))
     mosaic.start(first)
     for row in range(first, len(tiling.rows)):
-        for column in range(len(tiling.columns)):
-            mosaic.add(column, scores[row, column])
+        found, _ = finish_row(mosaic, range(len(tiling.columns)), list(scores[row]))
         if row >= wanted:
-            np.testing.assert_array_equal(mosaic.finished()[0], whole[row][0])
+            np.testing.assert_array_equal(found, whole[row][0])
         mosaic.advance()
 
 
@@ -147,18 +199,20 @@ def test_cutting_columns_off_changes_no_bit_of_the_others(
 ) -> None:
     """A swath that gets the windows which touch it has the very sums of the whole width."""
     scores = random_scores(tiling, 2, seed=4)
-    whole = blend_all(tiling, "taper", scores, "numpy")
+    whole = blend_all(tiling, "taper", scores)
     left = data.draw(st.integers(0, tiling.width - 1), label="left")
     right = data.draw(st.integers(left + 1, tiling.width), label="right")
-    sums = np.zeros((2, min(tiling.size, tiling.height), right - left), np.float32)
-    mosaic = Mosaic(tiling, profiles(tiling, "taper"), sums, left)
+    weights = profiles(tiling, "taper")
+    mosaic = Mosaic(tiling, weights, 2, full(), range(left, right))
     mosaic.start(0)
+    touching = [
+        column
+        for column, start in enumerate(tiling.columns)
+        if start < right and start + tiling.size > left
+    ]
+    columns = range(touching[0], touching[-1] + 1)
     for row, (expected, expected_valid) in enumerate(whole):
-        for column, start in enumerate(tiling.columns):
-            if start < right and start + tiling.size > left:
-                mosaic.add(column, scores[row, column])
-                mosaic.mark(column, np.ones((tiling.size, tiling.size), np.bool_))
-        probabilities, valid = mosaic.finished()
-        np.testing.assert_array_equal(probabilities, expected[:, :, left:right])
+        found, valid = finish_row(mosaic, columns, list(scores[row]))
+        np.testing.assert_array_equal(found, expected[:, :, left:right])
         np.testing.assert_array_equal(valid, expected_valid[:, left:right])
         mosaic.advance()

@@ -87,7 +87,7 @@ def test_no_text_breaks_a_parser(text: str) -> None:
         ({"blend": "average"}, "expected taper or uniform, got average"),
         ({"engine": "tensorflow"}, "expected auto, torch, openvino"),
         ({"precision": "int4"}, "no such precision"),
-        ({"device": "gpu"}, "expected auto, cpu, cuda, cuda:N or mps"),
+        ({"device": "gpu"}, "expected auto, cpu, cuda, cuda:N, several such as cuda:0,cuda:1"),
         ({"device": "cuda:"}, "no such device"),
         ({"overlap": 1.0}, "a fraction"),
         ({"overlap": 1.5}, "a fraction"),

@@ -20,8 +20,9 @@ from rsseg import __version__
 from rsseg.errors import OptionError, OutputError
 from rsseg.geo.stac import Asset, Item
 from rsseg.prediction import PredictOptions
+from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.results_index import ResultsIndex, index_results, require_index
-from rsseg.prediction.scenes import SceneOutcome, predict_scenes
+from rsseg.prediction.scenes import predict_scenes
 
 WHEN = "2023-05-01T10:30:00Z"
 Run = Callable[..., list[SceneOutcome]]

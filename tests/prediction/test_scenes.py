@@ -13,8 +13,9 @@ import pytest
 
 from rsseg.errors import BundleError, OptionError, OutputError
 from rsseg.prediction import PredictOptions, predict, scene_run
+from rsseg.prediction.outcomes import SceneOutcome, Totals
 from rsseg.prediction.records import read_record
-from rsseg.prediction.scenes import SceneOutcome, predict_scenes, totals
+from rsseg.prediction.scenes import predict_scenes
 
 Run = Callable[..., list[SceneOutcome]]
 
@@ -99,7 +100,9 @@ def test_another_plan_needs_overwrite(run: Run, three: list[Path], out: Path) ->
     before = (out / "0.tif").read_bytes()
     (outcome,) = run(three[0], tile_size=16)
     assert outcome.state == "failed"
-    assert "differs in footprint, stride, window; add --overwrite" in str(outcome.error)
+    assert "differs in footprint of the windows, stride, window; add --overwrite" in str(
+        outcome.error
+    )
     assert (out / "0.tif").read_bytes() == before
     assert states(run(three[0], tile_size=16, overwrite=True)) == ["done"]
     assert states(run(three[0], tile_size=16)) == ["skipped"]
@@ -149,6 +152,17 @@ def test_a_failing_scene_does_not_stop_the_others(
     outcomes = run(three[2], make_scene("in/4.tif"))
     assert states(outcomes) == ["failed", "done"]
     assert outcomes[0].error == "ZeroDivisionError: nobody has thought of this"
+
+
+def test_reasons_of_failures_hold_no_key(
+    run: Run, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(work: Any, out: Path, **rest: Any) -> Any:
+        raise OSError("cannot read '/vsicurl/https://me:pw@host/a.tif?X-Amz-Signature=abc' now")
+
+    monkeypatch.setattr(scene_run, "carry_out", odd)
+    (outcome,) = run(three[0])
+    assert outcome.error == "OSError: cannot read '/vsicurl/https://host/a.tif' now"
 
 
 def test_a_killed_run_goes_on_in_the_scene_it_was_in(
@@ -214,7 +228,10 @@ def test_records_hold_no_key(run: Run, three: list[Path], out: Path) -> None:
 def test_the_totals_add_up(run: Run, three: list[Path], make_scene: Any) -> None:
     run(three[0])
     outcomes = run(*three, make_scene("in/two.tif", bands=2))
-    sums = totals(outcomes, 2.0)
+    added = Totals()
+    for outcome in outcomes:
+        added.add(outcome)
+    sums = added.to_json(2.0)
     assert (sums["scenes"], sums["done"], sums["skipped"], sums["failed"]) == (4, 2, 1, 1)
     assert sum(sums["classes"].values()) + sums["nodata_pixels"] == 70 * (40 + 50 + 60)
     assert sums["mpx_per_s"] == pytest.approx(70 * (50 + 60) / 2e6)

@@ -193,6 +193,38 @@ def test_what_does_not_go_together_is_refused(
     alone.leave()
     assemble_parts(out, overwrite=True)
     assert out.read_bytes() != b"precious"
+    with pytest.raises(OutputError, match=r"map\.tif is there.* nothing is left to assemble"):
+        assemble_parts(out)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_commands_for_what_is_missing_can_be_repeated_as_they_are(
+    scene: Path, cheap_model: Path, options: PredictOptions, tmp_path: Path
+) -> None:
+    """Also where an older map is there, which only --overwrite replaces."""
+    out = tmp_path / "map.tif"
+    out.write_bytes(b"old")
+    again = replace(options, overwrite=True)
+    predict_share(scene, out, Share(1, 2), bundle=cheap_model, options=again)
+    with pytest.raises(OutputError, match="they come by") as caught:
+        assemble_parts(out, overwrite=True)
+    words = shlex.split(re.search(r"they come by (.*)$", str(caught.value))[1])
+    assert "--overwrite" in words
+    result = CliRunner().invoke(main, words[1:])
+    assert result.exit_code == 0, result.output
+    assert out.read_bytes() == b"old"
+    assert assemble_parts(out, overwrite=True).shards > 2
+
+
+@pytest.mark.usefixtures("small")
+def test_what_differs_is_told_in_words_of_the_command_line(
+    scene: Path, cheap_model: Path, options: PredictOptions, tmp_path: Path
+) -> None:
+    out = tmp_path / "map.tif"
+    predict_share(scene, out, Share(1, 2), bundle=cheap_model, options=options)
+    other = replace(options, confidence=None)
+    with pytest.raises(PlanChanged, match=r"\(--confidence, --probabilities, .*got 1 bands"):
+        predict_share(scene, out, Share(2, 2), bundle=cheap_model, options=other)
 
 
 def test_another_library_is_another_plan(
@@ -255,6 +287,7 @@ def test_the_model_file_is_hashed_once(
         ("--shard", "3/2"),
         ("--shard", "one"),
         ("--shard", "1/2", "--as-one"),
+        ("--cluster", "local:2", "--as-one"),
         ("--cluster", "local:0"),
         ("--cluster", "somewhere"),
         ("--cluster", "local:2", "--dry-run"),
@@ -265,6 +298,15 @@ def test_wrong_usage(make_scene: Any, tmp_path: Path, words: tuple[str, ...]) ->
     result = CliRunner().invoke(main, ["predict", str(scene), "--out", str(out), *words])
     assert (result.exit_code, result.stdout) == (2, "")
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+def test_what_to_do_with_many_scenes_and_shares_is_told(make_scene: Any, tmp_path: Path) -> None:
+    line = ["predict", str(make_scene("in/a.tif")), str(make_scene("in/b.tif"))]
+    line += ["--out", str(tmp_path / "maps"), "--shard", "1/2"]
+    told = CliRunner().invoke(main, line).stderr
+    assert "--shard takes one scene; of several, give each process some of them" in told
+    told = CliRunner().invoke(main, [*line, "--as-one"]).stderr
+    assert "--shard takes no --as-one; make one file of them" in told
 
 
 # Real processes

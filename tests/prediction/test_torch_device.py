@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rsseg.errors import OptionError
+from rsseg.prediction import PredictOptions, predict, torch_engine
 from rsseg.prediction.engine import Placement
 from rsseg.prediction.torch_device import SLOTS, PlainDevice, Uploader, device_of
 from rsseg.prediction.torch_engine import TorchEngine
@@ -134,6 +136,63 @@ def test_a_batch_that_does_not_fit_is_halved(make_bundle: Any, most: int, settle
         np.testing.assert_array_equal(scorer(window[None])[0], alone)
 
 
+def test_room_is_left_for_blending(make_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device of 100 kB: a window takes 4 kB, and its scores take 1024 bytes until blended."""
+    taken: list[int] = []
+    network = Greedy(16)
+    inner = network.forward
+
+    class Block:
+        def __init__(self, count: int, device: str) -> None:
+            self._count = count
+            taken.append(count)
+
+        def __del__(self) -> None:
+            taken.remove(self._count)
+
+    def forward(images: Tensor) -> Tensor:
+        if 4_000 * len(images) + sum(taken) > 100_000:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inner(images)
+
+    monkeypatch.setattr(torch_engine, "_reserved", Block)
+    monkeypatch.setattr(network, "forward", forward)
+    placement = Placement("torch", "cpu", "fp32", forward=16)
+    for reserve, settled in ((0, 16), (19_616, 16), (19_617, 8), (94_976, 1)):
+        assert TorchEngine(network, make_bundle(), 8, placement, reserve).batch == settled
+        assert taken == [], "it is given back"
+    with pytest.raises(OptionError, match="does not hold one window"):
+        TorchEngine(network, make_bundle(), 8, placement, 94_977)
+
+
+def test_only_bytes_come_back_from_the_device(
+    make_scene: Any,
+    make_bundle: Any,
+    pointwise: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A byte for the class of each pixel, one for its confidence, one for each probability."""
+    fetched: list[Tensor] = []
+    real = TorchEngine.to_host
+
+    def to_host(self: TorchEngine, array: Tensor) -> np.ndarray:
+        fetched.append(array)
+        return real(self, array)
+
+    monkeypatch.setattr(TorchEngine, "to_host", to_host)
+    scene = make_scene(height=200, width=150)
+    for kinds, layers in ((("confidence",), 2), (("confidence", "probabilities"), 2 + 4)):
+        fetched.clear()
+        beside = {kind: tmp_path / f"{kind}{layers}.tif" for kind in kinds}
+        options = PredictOptions(tile_size=64, device="cpu", **beside)
+        out = tmp_path / f"{layers}.tif"
+        predict(scene, out, bundle=make_bundle(), network=pointwise(), options=options)
+        of_scene = [array for array in fetched if array.ndim > 1]  # not the probe at the start
+        assert {array.dtype for array in of_scene} == {torch.uint8}
+        assert sum(array.numel() for array in of_scene) == layers * 200 * 150
+
+
 def test_memory_for_less_than_a_window_is_refused(make_bundle: Any) -> None:
     with pytest.raises(OptionError, match="does not hold one window of 8 pixels"):
         engine(Greedy(0), make_bundle)
@@ -147,6 +206,34 @@ def test_memory_taken_meanwhile_is_tried_once_more(make_bundle: Any) -> None:
     assert network.seen == [16, 16, 16]
     with pytest.raises(OptionError, match="the memory of cpu is full"):
         engine(Greedy(16, failures=2, later=1), make_bundle)(windows)
+
+
+def test_memory_for_sums_is_tried_for_twice(
+    make_bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer, failures = engine(Greedy(16), make_bundle), [1]
+    real = torch.from_numpy
+
+    def full(array: np.ndarray) -> Tensor:
+        if failures[0]:
+            failures[0] -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(array)
+
+    monkeypatch.setattr(torch, "from_numpy", full)
+    assert scorer.to_device(np.ones(3, np.float32)).tolist() == [1, 1, 1]
+    failures[0] = 2
+    with pytest.raises(OptionError, match="the memory of cpu is full"):
+        scorer.to_device(np.ones(3, np.float32))
+
+
+def test_memory_for_the_weights_is_missing(make_bundle: Any) -> None:
+    class Large(Greedy):
+        def to(self, *given: Any, **more: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(OptionError, match="the memory of cpu is full"):
+        engine(Large(16), make_bundle)
 
 
 def test_time_is_that_of_calls_and_grows(make_bundle: Any) -> None:

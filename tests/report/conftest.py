@@ -5,38 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from affine import Affine
-from rasterio.crs import CRS
 from rasterio.io import MemoryFile
-
-from rsseg.geo.class_raster import write_raster
-from rsseg.geo.grid import Grid
-from rsseg.legend import LAND_COVER, NODATA, Legend
-
-UTM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 
 
 @pytest.fixture
-def make_map(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a class raster into ``tmp_path`` and returns its path."""
+def make_map(make_map: Callable[..., Path]) -> Callable[..., Path]:
+    """A function that writes a class raster of these codes into ``tmp_path``, of any name."""
 
-    def make(
-        codes: np.ndarray,
-        name: str = "map.tif",
-        *,
-        crs: str | None = "EPSG:32633",
-        transform: Affine = UTM,
-        legend: Legend | None = LAND_COVER,
-        nodata: float | None = NODATA,
-    ) -> Path:
-        place = None if crs is None else CRS.from_string(crs)
-        grid = Grid(*codes.shape, transform, place)
-        path = tmp_path / name
-        write_raster(path, codes[None], grid, nodata=nodata, legend=legend)
-        return path
+    def make(codes: np.ndarray, name: str = "map.tif", **how: Any) -> Path:
+        return make_map(name, codes, **how)
 
     return make
 

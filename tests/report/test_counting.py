@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rsseg.evaluate import counting as strips
-from rsseg.evaluate.rasters import CodeRaster
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.legend import NODATA
 from rsseg.report.confidence import ConfidenceRaster
 from rsseg.report.counting import count

@@ -227,13 +227,34 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(make_map, make_scene,
         assert list(out.parent.iterdir()) == []
 
 
-def test_unusable_truth_is_refused_before_any_work(make_map, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "options", "error", "reason"),
+    [
+        ("raster", {}, GridMismatch, "gdalwarp"),
+        ("polygons", {"field": "kind"}, OptionError, "no field 'kind'"),
+        ("polygons", {"layer": "b"}, SceneError, "no layer 'b'"),
+        ("polygons", {"erode": 300.0}, OptionError, "at most 256"),
+        ("points", {"erode": 3.0}, OptionError, "erode cannot be used"),
+        ("wheat", {}, LegendError, "no class in common"),
+    ],
+)
+def test_unusable_truth_is_refused_before_any_work(
+    make_map, tmp_path, kind, options, error, reason
+):
     seen = []
-    with pytest.raises(GridMismatch):
+    truth = make_map(CODES[1:], "truth.tif")
+    if kind != "raster":
+        shape = shapely.box(400_000, 4_999_990, 400_010, 5_000_000)
+        named = {"class": ["wheat" if kind == "wheat" else "land"]}
+        shapes = [shape.centroid if kind == "points" else shape]
+        truth = tmp_path / "truth.gpkg"
+        geopandas.GeoDataFrame(named, geometry=shapes, crs="EPSG:32633").to_file(truth)
+    with pytest.raises(error, match=reason):
         report(
             make_map(CODES),
             tmp_path / "r.html",
-            truth=make_map(CODES[1:], "truth.tif"),
+            truth=truth,
+            options=TruthOptions(**options),
             on_progress=lambda *told: seen.append(told),
         )
     assert seen == []

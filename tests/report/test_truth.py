@@ -5,8 +5,9 @@ import shapely
 
 from rsseg.errors import OptionError
 from rsseg.evaluate import evaluate
+from rsseg.geo.code_raster import CodeRaster
 from rsseg.legend import LAND_COVER, NODATA, Legend
-from rsseg.report.truth import TruthOptions, compare_with_truth
+from rsseg.report.truth import TruthOptions, compare_with_truth, opened
 
 SHOWN = LAND_COVER.classes
 TRUTH = np.zeros((96, 96), np.uint8)
@@ -18,9 +19,8 @@ MAP[0:8, 0:32] = 1  # a quarter of another
 
 def compared(raster, truth, **options):
     told = []
-    found = compare_with_truth(
-        raster, truth, SHOWN, TruthOptions(**options), lambda *args: told.append(args)
-    )
+    with CodeRaster(raster) as codes, opened(truth, codes, TruthOptions(**options)) as known:
+        found = compare_with_truth(codes, *known, SHOWN, lambda *args: told.append(args))
     assert told[-1][0] <= told[-1][1]
     return found
 

@@ -237,7 +237,7 @@ def test_a_point_beside_the_map_says_so(ask: Ask) -> None:
 def test_a_point_is_two_numbers(ask: Ask, query: str) -> None:
     answer = ask(f"/at{query}")
     assert answer.status == 400
-    assert "is a number" in answer.body.decode()
+    assert "is a number" in answer.json["error"]
 
 
 def test_nothing_is_read_for_those_who_left(
@@ -255,4 +255,21 @@ def test_a_failure_is_told_in_a_sentence(
 
     monkeypatch.setattr(viewed.pictures["scene"], "tile", fail)
     answer = ask(f"/tiles/scene/{_middle(viewed, 18)}")
-    assert (answer.status, answer.body) == (500, b"scene.tif cannot be read")
+    assert (answer.status, answer.json) == (500, {"error": "scene.tif cannot be read"})
+
+
+def test_a_fault_is_told_and_logged_in_a_line(
+    ask: Ask,
+    viewed: ViewedMap,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(viewed, "at", fail)
+    answer = ask("/at?u=1&v=1")
+    assert answer.status == 500
+    assert "division by zero" in answer.json["error"]
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "rsseg.view.app"]
+    assert line == "/at failed: ZeroDivisionError: division by zero"

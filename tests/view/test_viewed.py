@@ -12,6 +12,7 @@ import rasterio
 from affine import Affine
 
 from rsseg.errors import BandError, GridMismatch, OptionError, SceneError
+from rsseg.legend import NODATA
 from rsseg.view import overviews
 from rsseg.view import viewed as module
 from rsseg.view.plane import TILE
@@ -85,6 +86,25 @@ def test_what_is_of_another_kind_is_refused(land_map: Path, make_scene: Make) ->
         ViewedMap(land_map, scene=make_scene(), bands=(1, 2))
     with pytest.raises(OptionError, match="name the scene too"):
         ViewedMap(land_map, bands=(1, 2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_a_map_without_colours_gets_some(make_scene: Make, dtype: str) -> None:
+    codes = np.full((1, 64, 64), 7, dtype)
+    codes[:, :, 40:], codes[:, :, 50:] = 20, 3
+    path = make_scene("plain.tif", pixels=codes, validity="nodata", nodata=3)
+    said: list[str] = []
+    with ViewedMap(path, on_wait=said.append) as viewed:
+        legend, notes = viewed.legend, viewed.notes
+        left, bottom, right, top = viewed.plane.extent
+        middle = viewed.at((left + right) / 2, (bottom + top) / 2)
+        tile = viewed.classes.tile(viewed.plane.extent, 256)
+    assert [(known.code, known.name) for known in legend] == [(7, "class 7"), (20, "class 20")]
+    assert len({known.colour for known in legend}) == 2
+    assert said == [f"{path} tells no colours, looking for the classes it holds"]
+    assert notes == []
+    assert (middle["code"], middle["class"]) == (7, "class 7")
+    assert set(tile) == {7, 20, NODATA}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,13 @@
 
 from rsseg.lazy import names_from
 
-__all__ = ["ClusterResult", "Patience", "WorkerShare", "predict_on_cluster"]
+__all__ = [
+    "ClusterResult",
+    "Patience",
+    "WorkerShare",
+    "predict_on_cluster",
+    "predict_scenes_on_cluster",
+]
 
 __getattr__ = names_from(
     __name__,
@@ -11,5 +17,6 @@ __getattr__ = names_from(
         "Patience": "watching",
         "WorkerShare": "result",
         "predict_on_cluster": "tool",
+        "predict_scenes_on_cluster": "scenes",
     },
 )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.deploy.spec import close_clusters
+from distributed.utils import LoopRunner
 
 from rsseg.errors import ClusterError, OptionError
 from rsseg.prediction.cluster.worker import OwnCores
 
 _SECONDS = 20
 """To wait for a scheduler."""
+
+_MOMENT = 0.2
+"""Seconds that a worker of a broken run has to end by itself."""
 
 
 def local_workers(cluster: str) -> int | None:
@@ -43,7 +52,8 @@ def connected(cluster: str) -> Iterator[Client]:
 
     Args:
         cluster: The address of a scheduler, or ``local:N`` for N processes on this machine. Each
-            of these has its share of the cores, and of the GPUs if there are any.
+            of these has its share of the cores, and of the GPUs if there are any. They end with the
+            context; if it is left by an error or Ctrl-C, in the midst of what they do.
 
     Raises:
         ClusterError: If the scheduler does not answer.
@@ -63,13 +73,50 @@ def connected(cluster: str) -> Iterator[Client]:
             finally:
                 client.close(timeout=5)
             return
-        with _local(count) as own, Client(own, timeout=_SECONDS, set_as_default=False) as client:
+        with (
+            _started(count) as own,
+            Client(own, timeout=_SECONDS, set_as_default=False) as client,
+            _ended_at_once(own),
+        ):
             client.wait_for_workers(count)
             client.register_plugin(OwnCores(count))
             yield client
 
 
-def _local(count: int) -> SpecCluster:
+@contextmanager
+def _started(count: int) -> Iterator[SpecCluster]:
+    """So many processes of this machine, while the context lasts."""
+    runner = LoopRunner()
+    with _uninterrupted():  # nor are the threads and processes that are begun from there
+        runner.start()
+    try:
+        own = _local(count, runner.loop)
+    except KeyboardInterrupt:
+        atexit.unregister(close_clusters)  # it would fail on workers that have not come up
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)  # and tell so at the end
+        raise
+    try:
+        with own:
+            yield own
+    finally:
+        runner.stop()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let no Ctrl-C reach what is begun within: it is the client who ends it, quietly."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets Ctrl-C through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _local(count: int, loop: Any) -> SpecCluster:
     """So many processes of one thread; they bound their memory by themselves."""
     gpus = _gpus()
     local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}
@@ -87,7 +134,27 @@ def _local(count: int) -> SpecCluster:
         }
         for number in range(count)
     }
-    return SpecCluster(workers, {"cls": Scheduler, "options": local}, silence_logs=logging.CRITICAL)
+    scheduler = {"cls": Scheduler, "options": local}
+    return SpecCluster(workers, scheduler, loop=loop, silence_logs=logging.CRITICAL)
+
+
+@contextmanager
+def _ended_at_once(own: SpecCluster) -> Iterator[None]:
+    """After an error or Ctrl-C, end the workers without waiting for the windows they compute.
+
+    Nothing is lost by that: a shard is written beside its place, and renamed when it is whole.
+    """
+
+    async def end() -> None:
+        nannies: list[Any] = list(own.workers.values())
+        ending = (nanny.close(timeout=_MOMENT, reason="rsseg-ends") for nanny in nannies)
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    try:
+        yield
+    except BaseException:
+        own.sync(end)
+        raise
 
 
 def _gpus() -> list[str]:

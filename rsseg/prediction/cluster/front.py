@@ -11,11 +11,13 @@ from typing import Any
 from distributed import Client, Future
 
 from rsseg.errors import ClusterError
+from rsseg.geo.remote import public_text
 from rsseg.prediction.cluster.watching import PREFIX, Watch, gone
 
 AHEAD = 3
 """Calls at the scheduler for each thread: one that runs, one at the worker, one more."""
 
+_END: Any = object()
 _SECONDS = 0.2
 _GATHER = 10
 
@@ -23,9 +25,10 @@ _GATHER = 10
 def moving_front(
     client: Client,
     function: Callable[..., Any],
-    calls: Iterable[tuple[Any, ...]],
+    calls: Iterable[tuple[Any, ...] | None],
     watch: Watch,
     on_time: Callable[[], None] = lambda: None,
+    on_failure: Callable[[tuple[Any, ...], ClusterError], Any] | None = None,
 ) -> Iterator[Any]:
     """Results of calls, in the order in which they are done.
 
@@ -34,32 +37,35 @@ def moving_front(
     Args:
         client: Of the cluster.
         function: What is called.
-        calls: Arguments of each call; taken one by one.
+        calls: Arguments of each call; taken one by one. None says that there is none at the
+            moment, and is asked for again a little later, or after the next result.
         watch: Asked for the number of threads, and to look at the workers.
         on_time: Called several times a second.
+        on_failure: Called with the arguments of a call that failed, or ended several workers, and
+            the error; gives its result, and the others go on. The first failure ends all if None.
 
     Raises:
-        ClusterError: If the scheduler is gone, no worker is left, or a call ended several workers.
+        ClusterError: If the scheduler is gone, no worker is left, or a call failed.
     """
     waiting, name, position = iter(calls), uuid.uuid4().hex, count()
     finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    running: dict[str, Future[Any]] = {}
+    running: dict[str, tuple[Future[Any], tuple[Any, ...]]] = {}
     more = True
     try:
         while True:
             while more and len(running) < AHEAD * max(1, watch.threads):
-                arguments = next(waiting, None)
-                if arguments is None:
-                    more = False
+                arguments = next(waiting, _END)
+                if arguments is None or arguments is _END:
+                    more = arguments is None
                     break
                 number = next(position)
                 key = f"{PREFIX}{name}-{number}"
                 future = client.submit(
                     function, *arguments, key=key, priority=-number, pure=False, retries=0
                 )
-                running[key] = future
+                running[key] = future, arguments
                 future.add_done_callback(finished.put)
-            if not running:
+            if not (running or more):
                 return
             watch.look()
             on_time()
@@ -73,11 +79,15 @@ def moving_front(
                 except TimeoutError:  # its worker hangs; once that is taken out it is done again
                     finished.put(future)
                     continue
+                except ClusterError as error:
+                    if on_failure is None or future.status != "error":
+                        raise
+                    result = on_failure(running[future.key][1], error)
                 del running[future.key]
                 yield result
     finally:
         if running and client.status == "running":
-            client.cancel(list(running.values()))
+            client.cancel([future for future, _ in running.values()])
 
 
 def result_of(future: Future[Any]) -> Any:
@@ -101,4 +111,5 @@ def result_of(future: Future[Any]) -> Any:
                 "a task has ended several workers, one after the other",
                 remedy="give them more memory, or a smaller --memory",
             ) from error
-        raise ClusterError(f"a worker failed: {type(error).__name__}: {error}") from error
+        told = public_text(f"{type(error).__name__}: {error}")
+        raise ClusterError(f"a worker failed: {told}") from error

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from rsseg.geo.scene_list import Named
 from rsseg.geo.shards import Shard
 from rsseg.prediction.manifest import Manifest
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.parts import Parts
+
+Work = tuple[int, ...] | Literal["report", "join"]
+"""What is to be done of a scene: some shards by their indices, a report, or a map of all shards."""
 
 
 @dataclass(frozen=True)
@@ -16,20 +21,44 @@ class Job:
     """A prediction, as every worker can plan it for itself.
 
     Args:
-        scene: What is read; every worker sees it by this name.
+        scene: What is read; every worker sees it by this name. An item of STAC is looked up there.
         out: The map to come, an absolute path; every worker sees its folder.
         model: A model file, an absolute path; None for the embedded model.
         options: The user's choices.
+        assets: Assets of an item that the user asks for.
         forward: Windows of a forward pass, where an unfinished run tells.
         plan: What all have agreed on, see `Plan.journal`; None before.
     """
 
-    scene: str
+    scene: Named
     out: Path
     model: Path | None
     options: PredictOptions
+    assets: tuple[str, ...] = ()
     forward: int | None = None
     plan: dict[str, Any] | None = None
+
+    def agreed(self, first: Report) -> Job:
+        """The same as all do it, when one worker has measured what had to be measured."""
+        options = replace(first.options, overwrite=False, restart=False)
+        # an item is looked up anew by each worker, which so finds the bands and files itself
+        options = replace(options, bands=self.options.bands)
+        return replace(self, options=options, plan=first.plan)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What workers have to have in common, whatever the scene.
+
+    Args:
+        worker: Address of the worker.
+        host: Its machine.
+        common: By name, what has to be equal: engine, precision and so on.
+    """
+
+    worker: str
+    host: str
+    common: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -39,10 +68,11 @@ class Report:
     Args:
         worker: Its address.
         host: Its machine.
+        scene: What it opens.
         engine: ``openvino`` or ``torch``.
         device: Where it computes.
         precision: What in.
-        plan: Its own plan's journal.
+        plan: Its own plan's journal, and ``forward``.
         options: The choices, less what had to be measured.
         shards: All shards of the map.
         block: Columns of the scene that are decoded at once.
@@ -53,6 +83,7 @@ class Report:
 
     worker: str
     host: str
+    scene: str
     engine: str
     device: str
     precision: str
@@ -89,6 +120,17 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """A map that was made of its shards.
+
+    Args:
+        pixels: By file code.
+    """
+
+    pixels: dict[int, int]
+
+
+@dataclass(frozen=True)
 class Failed:
     """A task, or a plan, that failed for a reason that trying again does not mend.
 
@@ -96,8 +138,44 @@ class Failed:
         worker: Address of the worker.
         host: Its machine.
         reason: One sentence.
+        whole: Whether it is no matter of the scene, but of the worker or the model.
     """
 
     worker: str
     host: str
     reason: str
+    whole: bool = False
+
+    def __str__(self) -> str:
+        return f"the worker {self.worker} on {self.host} failed: {self.reason}"
+
+
+def job_of(
+    scene: Named,
+    out: Path,
+    model: str | Path | None,
+    options: PredictOptions,
+    assets: tuple[str, ...] = (),
+) -> Job:
+    """The job of a scene, whose files are named so that workers find them as well."""
+    if isinstance(scene, str) and Path(scene).exists():
+        scene = str(Path(scene).absolute())
+    return Job(
+        scene=scene,
+        out=out.absolute(),
+        model=_absolute(model),
+        options=replace(
+            options,
+            overwrite=False,
+            restart=False,
+            aoi=_absolute(options.aoi),
+            confidence=_absolute(options.confidence),
+            probabilities=_absolute(options.probabilities),
+        ),
+        assets=assets,
+        forward=None if options.restart else Parts(out).recorded("forward"),
+    )
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).absolute()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rsseg.prediction.cluster.job import Done
+from rsseg.legend import NODATA
+from rsseg.prediction.cluster.job import Done, Report
+from rsseg.prediction.cluster.watching import Watch
+from rsseg.prediction.memory import peak_memory
+from rsseg.prediction.result import MapResult
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class WorkerShare:
         shards: Shards it has computed.
         pixels: Their pixels.
         windows: Windows that went through its pipeline.
+        seconds: That it was at work.
         forward_seconds: Its engine busy.
         busy: Share of the run's time that it was at work.
     """
@@ -30,73 +34,92 @@ class WorkerShare:
     shards: int
     pixels: int
     windows: int
+    seconds: float
     forward_seconds: float
     busy: float
 
 
 @dataclass(frozen=True)
-class ClusterResult:
-    """A finished map, and how it came to be.
+class ClusterResult(MapResult):
+    """A map that the workers of a cluster have computed.
 
     Args:
-        out: The class raster.
-        width: Its columns.
-        height: Its rows.
-        classes: Pixels by class name.
-        nodata_pixels: Pixels without a class.
-        windows: Windows that touch the area mapped.
-        seconds: Wall time of all.
-        startup_seconds: Until the first task: cluster, plan, engines.
-        pipeline_seconds: From the first task to the last.
-        forward_seconds: The engines busy within that, all together.
-        finish_seconds: Joining the shards, overviews and sidecars.
-        mpx_per_s: Megapixels of the map over ``seconds``.
-        peak_rss_mb: Highest resident memory of this process, which computes nothing.
-        engine: ``openvino`` or ``torch``, on all workers.
-        device: Where they ran.
-        precision: What they computed in.
         cluster: Its address, or ``local:N``.
         shards: Shards of the map.
         shards_before: Those that were there before.
         workers: What each worker has done.
-        notes: What the user should know, one sentence each.
     """
 
-    out: str
-    width: int
-    height: int
-    classes: dict[str, int]
-    nodata_pixels: int
-    windows: int
-    seconds: float
-    startup_seconds: float
-    pipeline_seconds: float
-    forward_seconds: float
-    finish_seconds: float
-    mpx_per_s: float
-    peak_rss_mb: float
-    engine: str
-    device: str
-    precision: str
     cluster: str
     shards: int
     shards_before: int
     workers: tuple[WorkerShare, ...]
-    notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields in plain types."""
-        return asdict(self)
 
-    def after(self, seconds: float) -> ClusterResult:
-        """The same with so many seconds of start-up before it, such as imports."""
-        whole = self.seconds + seconds
-        return replace(
-            self,
-            seconds=whole,
-            startup_seconds=self.startup_seconds + seconds,
-            mpx_per_s=self.mpx_per_s * self.seconds / whole,
-        )
+@dataclass(frozen=True)
+class Times:
+    """When a run came how far, in seconds of one clock.
+
+    Args:
+        began: At its begin.
+        started: At its first task.
+        computed: At the end of its last task.
+        ended: When the map was there.
+    """
+
+    began: float
+    started: float
+    computed: float
+    ended: float
+
+
+def cluster_result(
+    first: Report,
+    out: str,
+    pixels: dict[int, int],
+    done: Sequence[Done],
+    before: int,
+    times: Times,
+    cluster: str,
+    notes: Sequence[str] = (),
+) -> ClusterResult:
+    """The result of a run.
+
+    Args:
+        first: What a worker has made of the scene.
+        out: The map.
+        pixels: Its pixels by code.
+        done: All tasks.
+        before: Shards that were there before.
+        times: When it came how far.
+        cluster: Its address, or ``local:N``.
+        notes: What the user should know beside what the plan says.
+    """
+    grid, legend = first.manifest.grid, first.manifest.legend
+    seconds, pipeline = times.ended - times.began, times.computed - times.started
+    return ClusterResult(
+        out=out,
+        width=grid.width,
+        height=grid.height,
+        classes={known.name: pixels[known.code] for known in legend},
+        nodata_pixels=pixels[NODATA],
+        windows=first.windows,
+        seconds=seconds,
+        startup_seconds=times.started - times.began,
+        pipeline_seconds=pipeline,
+        forward_seconds=sum(each.forward_seconds for each in done),
+        finish_seconds=times.ended - times.computed,
+        mpx_per_s=grid.width * grid.height / 1e6 / seconds,
+        peak_rss_mb=peak_memory() / 1e6,
+        engine=first.engine,
+        device=first.device,
+        precision=first.precision,
+        notes=(*first.notes, *notes),
+        cluster=cluster,
+        shards=len(first.shards),
+        shards_before=before,
+        workers=shares_of(done, pipeline),
+    )
 
 
 def shares_of(done: Sequence[Done], seconds: float) -> tuple[WorkerShare, ...]:
@@ -112,8 +135,23 @@ def shares_of(done: Sequence[Done], seconds: float) -> tuple[WorkerShare, ...]:
             shards=sum(task.shards for task in tasks),
             pixels=sum(task.pixels for task in tasks),
             windows=sum(task.windows for task in tasks),
+            seconds=(worked := sum(task.seconds for task in tasks)),
             forward_seconds=sum(task.forward_seconds for task in tasks),
-            busy=min(1.0, sum(task.seconds for task in tasks) / max(seconds, 1e-9)),
+            busy=min(1.0, worked / max(seconds, 1e-9)),
         )
         for address, tasks in sorted(by_worker.items())
     )
+
+
+def notes_of(watch: Watch) -> Iterator[str]:
+    """What to know of the way the workers worked."""
+    if watch.lost:
+        yield (
+            f"{len(watch.lost)} workers hung and were taken out of the cluster: "
+            f"{', '.join(watch.lost)}"
+        )
+    if watch.threads > len(watch.workers):
+        yield (
+            f"{len(watch.workers)} workers have {watch.threads} threads, and compute in one each; "
+            "start them by dask worker --nthreads 1, as many as there are engines to be"
+        )

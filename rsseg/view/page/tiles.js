@@ -44,12 +44,22 @@ export const Tiles = L.GridLayer.extend({
   async _ask(canvas, held, { z, x, y }) {
     const address = `/tiles/${this._name}/${z}/${x}/${y}?size=${canvas.width}`;
     const answer = await fetch(address, { signal: held.abort.signal });
-    if (!answer.ok) throw new Error(await answer.text());
+    if (!answer.ok) throw new Error(await reason(answer));
     if (answer.status === 204) return;
     held.content = await this.options.decode(answer);
     this.options.draw(canvas, held.content);
   },
 });
+
+// Why the server gave no answer; it says so in JSON, unless it refused the request unseen.
+export async function reason(answer) {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return text;
+  }
+}
 
 export const asCodes = async (answer) => new Uint8Array(await answer.arrayBuffer());
 

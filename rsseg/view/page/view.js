@@ -1,6 +1,7 @@
 // The page: a map of tiles, its legend, and what a click tells.
 
-import { Tiles, asCodes, asLines, asPicture, drawCodes, drawLines, drawPicture } from "./tiles.js";
+import { Tiles, asCodes, asLines, asPicture, reason } from "./tiles.js";
+import { drawCodes, drawLines, drawPicture } from "./tiles.js";
 import { Swipe } from "./swipe.js";
 import { told } from "./point.js";
 
@@ -194,7 +195,7 @@ class Page {
     this.asked = new AbortController();
     try {
       const answer = await fetch(`/at?u=${x}&v=${y}`, { signal: this.asked.signal });
-      if (!answer.ok) throw new Error(await answer.text());
+      if (!answer.ok) throw new Error(await reason(answer));
       const found = await answer.json();
       find("here").replaceChildren(...told(found, this.about));
       this.mark(place, found.polygons ?? []);
@@ -227,6 +228,7 @@ class Page {
 
 async function start() {
   const answer = await fetch("/map");
+  if (!answer.ok) throw new Error(await reason(answer));
   const about = await answer.json();
   document.title = find("name").textContent = about.name;
   new Page(about);

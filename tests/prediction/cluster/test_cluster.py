@@ -57,10 +57,11 @@ def test_without_dask_the_install_command_is_named(
     make_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    line = ["predict", str(make_scene()), "--out", str(tmp_path / "map.tif"), "--cluster", "a:1"]
-    result = CliRunner().invoke(main, line)
-    assert result.exit_code == 1
-    assert result.stderr == "Error: distributed is not installed; pip install 'rsseg[dask]'\n"
+    one, other = (str(make_scene(f"{name}.tif")) for name in "ab")
+    for words in ([one, "--out", str(tmp_path / "map.tif")], [one, other, "--out", str(tmp_path)]):
+        result = CliRunner().invoke(main, ["predict", *words, "--cluster", "a:1"])
+        assert result.exit_code == 1
+        assert result.stderr == "Error: distributed is not installed; pip install 'rsseg[dask]'\n"
 
 
 def test_what_goes_over_the_network_is_small(tmp_path: Path) -> None:
@@ -79,6 +80,7 @@ def test_the_shares_of_workers_add_up() -> None:
     assert (one.worker, one.tasks, one.shards, one.pixels, one.busy) == ("tcp://a", 1, 1, 100, 0.2)
     assert (two.tasks, two.shards, two.pixels, two.windows) == (2, 3, 250, 25)
     assert two.busy == pytest.approx(0.8)
+    assert two.seconds == 4.0
     assert two.forward_seconds == 3.0
 
 
@@ -273,13 +275,57 @@ def test_processes_of_this_machine_and_what_cannot_be(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moment", ["computing", "starting"])
 def test_an_interrupt_ends_the_run_and_its_local_workers(
-    processes: Any, scene: Path, finish: Any, parts: Any, tmp_path: Path
+    processes: Any, scene: Path, finish: Any, slow: Any, tmp_path: Path, moment: str
 ) -> None:
-    command = processes.predict(scene, "--cluster", "local:2", "--overlap", "60", session=True)
-    wait_until(lambda: (tmp_path / "map.tif.parts" / "plan.json").exists(), command)
+    """At once, and not when the windows that are computed just then are done."""
+    words = ("--cluster", "local:2", "--overlap", "60")
+    command = processes.predict(scene, *words, more=slow(20.0), session=True)
+    if moment == "computing":
+        wait_until(lambda: (tmp_path / "map.tif.parts" / "plan.json").exists(), command)
+        time.sleep(1)
+    else:
+        wait_until(lambda: len(in_session(command.pid)) > 2, command)
+    began = time.monotonic()
     os.killpg(command.pid, signal.SIGINT)  # as Ctrl-C does
     status, errors = finish(command)
-    assert status == 1
-    assert errors.splitlines()[-1].startswith("Error: interrupted")
+    assert time.monotonic() - began < 4, "about one second, on a machine at rest"
+    assert (status, errors.splitlines()) == (1, ["Error: interrupted"])
+    assert in_session(command.pid) == []
     assert not (tmp_path / "map.tif").exists()
+    assert not (tmp_path / "map.tif.parts").exists(), "no shard was whole"
+
+
+def in_session(leader: int) -> list[int]:
+    """Processes that were begun by another one, or by theirs, and run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue  # it has ended
+        if int(session) == leader and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_workers_stop_when_nobody_waits_for_them_any_more(
+    processes: Any, scene: Path, slow: Any, parts: Any, finish: Any, tmp_path: Path
+) -> None:
+    processes.scheduler()
+    processes.worker(slow(0.1))
+    command = processes.predict(scene, "--cluster", processes.address, session=True)
+    wait_until(lambda: len(parts()) >= 2, command)
+    os.killpg(command.pid, signal.SIGINT)
+    status, errors = finish(command)
+    assert status == 1
+    assert errors.startswith("Error: interrupted; finished shards are kept in")
+    time.sleep(2)
+    before = parts()
+    time.sleep(3)  # 30 windows more, and several shards
+    assert parts() == before
+    assert len(before) < 20
+    command = processes.predict(scene, "--cluster", processes.address)
+    assert finish(command) == (0, "")

@@ -76,6 +76,44 @@ def test_a_failed_call_is_one_error_and_the_rest_is_left(client: Any, watch: Wat
     assert list(moving_front(client, twice, [(1,)], watch)) == [2]
 
 
+def test_a_failed_call_can_have_a_result(client: Any, watch: Watch) -> None:
+    def fail(number: int) -> int:
+        if number % 7 == 3:
+            raise ZeroDivisionError("three")
+        return number
+
+    failed = []
+
+    def note(call: tuple[Any, ...], error: ClusterError) -> int:
+        failed.append(call)
+        assert "ZeroDivisionError: three" in str(error)
+        return -1
+
+    got = list(moving_front(client, fail, ((n,) for n in range(30)), watch, on_failure=note))
+    assert sorted(failed) == [(n,) for n in range(30) if n % 7 == 3]
+    assert sorted(got) == sorted(-1 if n % 7 == 3 else n for n in range(30))
+
+
+def test_calls_may_come_later(client: Any, watch: Watch) -> None:
+    """None says that there is no call yet; it depends on what comes of others."""
+    ready, asked = [1], 0
+
+    def calls() -> Iterator[tuple[int] | None]:
+        nonlocal asked
+        made = 0
+        while made < 5:
+            asked += 1
+            made += bool(ready)
+            yield (ready.pop(),) if ready else None
+
+    got = []
+    for result in moving_front(client, twice, calls(), watch):
+        got.append(result)
+        ready.append(result)
+    assert got == [2, 4, 8, 16, 32]
+    assert asked < 100, "it is not asked without pause"
+
+
 def test_leaving_early_cancels_what_waits(client: Any, watch: Watch) -> None:
     def wait(number: int) -> int:
         time.sleep(0.2)

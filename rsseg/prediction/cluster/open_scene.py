@@ -1,0 +1,147 @@
+"""A scene on its way through a cluster: how far it is, and what the client does of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from rsseg.prediction.cluster.job import Done, Job, Report
+from rsseg.prediction.cluster.predictor import joined
+from rsseg.prediction.cluster.result import Times, cluster_result
+from rsseg.prediction.dealing import runs
+from rsseg.prediction.parts import Parts
+from rsseg.prediction.prospect import Prospect
+from rsseg.prediction.scene_entries import SceneEntry
+from rsseg.prediction.scene_run import Finished, SceneRun
+
+
+@dataclass(frozen=True)
+class Found:
+    """A scene whose map is to be made.
+
+    Args:
+        run: What is to be done with the map.
+        parts: Its shards.
+        tasks: Indices of the shards that are missing.
+        before: Shards that were there before.
+    """
+
+    run: SceneRun
+    parts: Parts
+    tasks: deque[tuple[int, ...]]
+    before: int
+
+
+@dataclass
+class OpenScene:
+    """A scene on its way.
+
+    Args:
+        entry: The scene.
+        job: What workers are told of it.
+        began: When it was begun, by ``time.perf_counter``.
+        left: Scenes that were still to be begun then, itself included.
+        report: What a worker makes of it.
+        looking: What is there of it, in a while.
+        found: That there is something to compute.
+        flying: Orders that workers have.
+        done: Tasks that are done.
+        started: When the first of them was given out.
+        computed: When the last of them was done.
+        failure: Why it has failed.
+        joins: Whether a worker is to join it.
+        keeping: What becomes of it, in a while.
+    """
+
+    entry: SceneEntry
+    job: Job
+    began: float
+    left: int
+    report: Report | None = None
+    looking: Future[Finished | Found] | None = None
+    found: Found | None = None
+    flying: int = 0
+    done: list[Done] = field(default_factory=list)
+    started: float = 0.0
+    computed: float = 0.0
+    failure: str | None = None
+    joins: bool = False
+    keeping: Future[Finished] | None = None
+
+    @property
+    def tasks(self) -> deque[tuple[int, ...]]:
+        """Those that no worker has been given yet."""
+        return deque() if self.found is None or self.failure is not None else self.found.tasks
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it still gives tasks, or will."""
+        return self.failure is None and (self.found is None or bool(self.found.tasks))
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        if self.report is None or self.found is None:
+            return 0.0
+        computed = self.found.before + sum(each.shards for each in self.done)
+        return computed / max(1, len(self.report.shards))
+
+    def look(self, report: Report, threads: int) -> Finished | Found:
+        """What is there; opens the parts folder if there is something to compute.
+
+        Args:
+            report: What a worker makes of the scene.
+            threads: Of the workers.
+
+        Raises:
+            OutputError: If an output is there that is not its own, or cannot be written.
+        """
+        grid, legend = report.manifest.grid, report.manifest.legend
+        journal = {key: value for key, value in report.plan.items() if key != "forward"}
+        run = self.entry.run(Prospect(report.scene, grid, legend, journal, self.entry.options))
+        before = run.before()
+        if before is not None:
+            return before
+        run = run.allowed()
+        self.job = self.job.agreed(report)
+        parts = Parts(self.job.out)
+        parts.open(report.plan, report.manifest, restart=self.entry.options.restart)
+        todo = [shard for shard in report.shards if not parts.has(shard)]
+        # as many workers to a scene as there are for each of those that are left
+        workers = max(1, threads // self.left)
+        dealt = runs(todo, workers, report.block, even=self.left <= threads)
+        tasks = deque(tuple(shard.index for shard in each) for each in dealt)
+        return Found(run, parts, tasks, len(report.shards) - len(todo))
+
+    def keep(
+        self,
+        pixels: dict[int, int] | None,
+        cluster: str,
+        notes: tuple[str, ...],
+        given_up: Callable[[], bool],
+    ) -> Finished:
+        """Record the map and deliver it; before, join it if no worker has.
+
+        Args:
+            pixels: By file code; None if it is not joined.
+            cluster: The cluster's name.
+            notes: What the user should know.
+            given_up: Asked when an output is whole: True leaves none after all.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        assert self.report is not None
+        assert self.found is not None
+        parts, out = self.found.parts, self.job.out
+        if pixels is None:
+            pixels = joined(parts, self.report.manifest, out, given_up)
+        parts.remove()  # a worker leaves what the client holds
+        times = Times(self.began, self.started, self.computed, time.perf_counter())
+        made = cluster_result(
+            self.report, str(out), pixels, self.done, self.found.before, times, cluster, notes
+        )
+        return self.found.run.finished(made)

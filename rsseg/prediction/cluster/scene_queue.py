@@ -1,0 +1,230 @@
+"""Many scenes on their way through a cluster, few of them at a time.
+
+A scene is asked about on a worker, looked for on the disk, computed in tasks, joined by a worker,
+and recorded. The next ones are asked about while the tasks of one run, so that idle workers always
+find some. Looking and recording are done by threads of the client, beside the tasks; so is the
+joining of scenes that would keep a worker for long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rsseg.errors import ClusterError
+from rsseg.prediction.cluster.job import Done, Failed, Job, Joined, Report, Work, job_of
+from rsseg.prediction.cluster.open_scene import Found, OpenScene
+from rsseg.prediction.cluster.result import notes_of
+from rsseg.prediction.cluster.watching import Watch
+from rsseg.prediction.outcomes import SceneOutcome
+from rsseg.prediction.scene_entries import SceneEntries
+from rsseg.prediction.scenes import STEPS
+from rsseg.prediction.workers import Workers
+
+Order = tuple[int, Job, Work]
+"""A scene's number, its job, and what is to be done of it."""
+
+_KEEPING = 4
+"""Scenes that wait for the client, at most: if that is the limit, no further ones are begun."""
+
+_SMALL = 100
+"""Shards of a scene that a worker joins, at most: some hundred megapixels, seconds of work."""
+
+
+class SceneQueue:
+    """Gives orders for workers and takes what comes of them.
+
+    Args:
+        entries: The scenes.
+        model: The model file; None for the embedded model.
+        assets: Assets of items that the user asks for.
+        watch: Asked for the number of threads.
+        cluster: Its name, for results.
+    """
+
+    def __init__(
+        self,
+        entries: SceneEntries,
+        model: str | Path | None,
+        assets: tuple[str, ...],
+        watch: Watch,
+        cluster: str,
+    ) -> None:
+        self._waiting = enumerate(entries)
+        self._left = self._count = len(entries)
+        self._model, self._assets, self._watch, self._cluster = model, assets, watch, cluster
+        self._open: dict[int, OpenScene] = {}
+        self._told: set[str] = set()
+        self._ready: deque[SceneOutcome] = deque()
+        self._looking = Workers(1, "rsseg-look")
+        self._keeping = Workers(1, "rsseg-finish")
+
+    def __enter__(self) -> SceneQueue:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, *rest: object) -> None:
+        self._looking.__exit__(kind, error, *rest)
+        self._keeping.__exit__(kind, error, *rest)
+        for scene in self._open.values():  # some folders were opened a moment ago
+            future = scene.looking
+            if future is not None and future.done() and future.exception() is None:
+                result = future.result()
+                scene.found = result if isinstance(result, Found) else scene.found
+        kept = [
+            scene.found.parts.folder
+            for scene in self._open.values()
+            if scene.found is not None and scene.found.parts.keep_if_useful()
+        ]
+        if kept and error is not None:
+            error.add_note(
+                f"finished shards are kept in {kept[0]}"
+                + (f" and {len(kept) - 1} folders beside it" if len(kept) > 1 else "")
+                + ": the same command goes on"
+            )
+
+    def orders(self) -> Iterator[Order | None]:
+        """What workers are to do; None where there is nothing at the moment."""
+        while self._left or self._open:
+            self._settle()
+            order = self._next_join() or self._next_scene() or self._next_task()
+            if order is not None or self._left or self._open:
+                yield order
+
+    def take(self, number: int, answer: Report | Done | Joined | Failed | ClusterError) -> None:
+        """Take what has come of an order.
+
+        Args:
+            number: Of the scene.
+            answer: What a worker says, or that workers were lost by it.
+
+        Raises:
+            ClusterError: If a worker has failed so that it would fail with all scenes.
+        """
+        scene = self._open[number]
+        scene.flying -= 1
+        if isinstance(answer, Report):
+            scene.report = answer
+            scene.looking = self._looking.submit(scene.look, answer, self._watch.threads)
+            return
+        if isinstance(answer, Joined):
+            self._keep(scene, answer.pixels)
+            return
+        if isinstance(answer, Done):
+            scene.done.append(answer)
+        elif isinstance(answer, Failed) and answer.whole:
+            raise ClusterError(str(answer))
+        else:
+            scene.failure = str(answer)
+        if scene.flying:
+            return
+        if scene.failure is not None:
+            self._fail(number, scene.failure)
+        elif not scene.tasks:
+            self._computed(scene)
+
+    def outcomes(self) -> Iterator[SceneOutcome]:
+        """Scenes that are ready."""
+        self._settle()
+        while self._ready:
+            yield self._ready.popleft()
+
+    @property
+    def steps(self) -> int:
+        """How far all are, in `STEPS` for each scene."""
+        ended = self._count - self._left - len(self._open)
+        return round(STEPS * (ended + sum(scene.share for scene in self._open.values())))
+
+    def _next_join(self) -> Order | None:
+        for number, scene in self._open.items():
+            if scene.joins:
+                scene.joins, scene.flying = False, 1
+                return number, scene.job, "join"
+        return None
+
+    def _next_scene(self) -> Order | None:
+        """Ask about the next scene, unless enough are known of."""
+        ahead = sum(scene.ahead for scene in self._open.values())
+        keeping = sum(scene.keeping is not None for scene in self._open.values())
+        if ahead > self._watch.threads or keeping >= _KEEPING:
+            return None
+        for number, entry in self._waiting:
+            left, self._left = self._left, self._left - 1
+            try:
+                job = job_of(entry.scene, entry.out, self._model, entry.options, self._assets)
+            except Exception as error:
+                self._ready.append(entry.failure(error))
+                continue
+            self._open[number] = OpenScene(entry, job, time.perf_counter(), left, flying=1)
+            return number, job, "report"
+        return None
+
+    def _next_task(self) -> Order | None:
+        for number, scene in self._open.items():
+            if scene.tasks:
+                if not scene.done and not scene.flying:
+                    scene.started = time.perf_counter()
+                scene.flying += 1
+                return number, scene.job, scene.tasks.popleft()
+        return None
+
+    def _settle(self) -> None:
+        """Go on with what the threads have done."""
+        for number, scene in list(self._open.items()):
+            future = scene.keeping or scene.looking
+            if future is None or not future.done():
+                continue
+            scene.looking = None
+            try:
+                result = future.result()
+            except Exception as error:
+                self._fail(number, error)
+                continue
+            if isinstance(result, Found):
+                scene.found = result
+                if not result.tasks:  # all shards were there
+                    scene.started = time.perf_counter()
+                    self._computed(scene)
+            else:
+                del self._open[number]
+                self._ready.append(scene.entry.outcome(result))
+
+    def _computed(self, scene: OpenScene) -> None:
+        """All shards of a scene are there."""
+        assert scene.report is not None
+        assert scene.found is not None
+        scene.computed = time.perf_counter()
+        scene.joins = len(scene.report.shards) <= _SMALL
+        if scene.joins:
+            scene.found.run.begun()  # if this process is killed, a worker may still make the map
+        else:
+            self._keep(scene)
+
+    def _fail(self, number: int, error: Exception | str) -> None:
+        scene = self._open.pop(number)
+        if scene.found is not None:
+            scene.found.run.given_up()
+        if scene.found is not None and scene.found.parts.keep_if_useful():
+            note = (
+                f"finished shards are kept in {scene.found.parts.folder}: the same command goes on"
+            )
+            if isinstance(error, Exception):
+                error.add_note(note)
+            else:
+                error = f"{error}; {note}"
+        self._ready.append(scene.entry.failure(error))
+
+    def _keep(self, scene: OpenScene, pixels: dict[int, int] | None = None) -> None:
+        """Have a scene recorded, and joined before if no worker has."""
+        given_up = lambda: self._keeping.given_up  # noqa: E731
+        scene.keeping = self._keeping.submit(
+            scene.keep, pixels, self._cluster, self._new_notes(), given_up
+        )
+
+    def _new_notes(self) -> tuple[str, ...]:
+        """What to know of the workers, each sentence once."""
+        new = [note for note in notes_of(self._watch) if note not in self._told]
+        self._told.update(new)
+        return tuple(new)

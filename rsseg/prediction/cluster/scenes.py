@@ -1,0 +1,81 @@
+"""Many scenes on a cluster: one connection, and workers that do not wait between two scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rsseg.geo.scene_list import Named
+from rsseg.prediction.cluster.agreeing import agree_on_terms
+from rsseg.prediction.cluster.connecting import connected
+from rsseg.prediction.cluster.front import moving_front
+from rsseg.prediction.cluster.scene_queue import SceneQueue
+from rsseg.prediction.cluster.tool import Progress, for_workers
+from rsseg.prediction.cluster.watching import Patience, Watch
+from rsseg.prediction.cluster.worker import serve
+from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.outcomes import SceneOutcome
+from rsseg.prediction.scene_entries import SceneEntries
+from rsseg.prediction.scenes import STEPS
+from rsseg.prediction.staging import Place, Stage
+
+
+def predict_scenes_on_cluster(
+    scenes: Sequence[Path | Named],
+    out: Place,
+    *,
+    cluster: str,
+    bundle: str | Path | None = None,
+    options: PredictOptions | None = None,
+    polygons: Place | None = None,
+    assets: Sequence[str] = (),
+    scratch: str | Path | None = None,
+    patience: Patience | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> Iterator[SceneOutcome]:
+    """Write the class maps of scenes into a folder, computed by the workers of a Dask cluster.
+
+    The maps, and what is skipped, are those of `rsseg.prediction.predict_scenes`; scenes come in
+    the order in which they are ready. Workers see scenes, model and folders by the same names, and
+    keep their engine from scene to scene. Shards of the next scenes are computed while the last of
+    one are, and maps are joined meanwhile. A scene that fails, or that ends several workers, does
+    not stop the others.
+
+    Args:
+        scenes: Rasters and items of STAC, see `find_scenes`.
+        out: Folder of the maps, or one of an object store.
+        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine.
+        bundle: A model file; None for the embedded model.
+        options: As in `predict_scenes`; ``memory`` bounds each worker.
+        polygons: As in `predict_scenes`.
+        assets: As in `predict_scenes`.
+        scratch: As in `predict_scenes`; workers must see it too.
+        patience: How long to wait for workers that hang.
+        on_progress: Called with steps done and steps in all.
+
+    Raises:
+        ClusterError: If the cluster is not there, its workers do not agree in what they compute,
+            or one cannot compute at all.
+        OptionError: If folders or choices contradict each other.
+        OutputError: If a folder cannot be made, or an object store takes no file.
+    """
+    options = for_workers(options or PredictOptions(), cluster)
+    entries = SceneEntries(scenes, out, options, polygons, Stage(scratch))
+    folder, model = entries.folder.absolute(), None if bundle is None else Path(bundle).absolute()
+    total = STEPS * len(entries)
+    with connected(cluster) as client:
+        watch = Watch(client, patience or Patience())
+        agree_on_terms(client, folder, model, options, watch)
+        with SceneQueue(entries, model, tuple(assets), watch, cluster) as queue:
+
+            def tell() -> None:
+                on_progress(queue.steps, total)
+
+            front = moving_front(
+                client, serve, queue.orders(), watch, tell, lambda order, error: (order[0], error)
+            )
+            for number, answer in front:
+                queue.take(number, answer)
+                yield from queue.outcomes()
+            yield from queue.outcomes()
+    on_progress(total, total)

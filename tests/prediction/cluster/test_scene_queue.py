@@ -1,0 +1,257 @@
+"""Many scenes through a cluster: few open at a time, each the bytes of one machine.
+
+Here the workers are this process; what they do is what real ones do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import rsseg.prediction.plan as planning
+from rsseg.errors import ClusterError, RssegError
+from rsseg.prediction import PredictOptions, predict_scenes
+from rsseg.prediction.cluster import scene_queue
+from rsseg.prediction.cluster.job import Done, Failed, Joined
+from rsseg.prediction.cluster.predictor import Predictor
+from rsseg.prediction.cluster.scene_queue import SceneQueue
+from rsseg.prediction.outcomes import SceneOutcome
+from rsseg.prediction.scene_entries import SceneEntries
+from rsseg.prediction.scenes import STEPS
+from rsseg.prediction.staging import Stage
+
+OPTIONS = PredictOptions(engine="openvino", tile_size=64)
+Run = Callable[..., list[SceneOutcome]]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small shards."""
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 1)
+    monkeypatch.setattr(planning, "_SHARD_COLUMNS", 96)
+
+
+@pytest.fixture
+def scenes(make_scene: Any) -> list[Path]:
+    return [make_scene(f"in/{n}.tif", 100 + 20 * n, 150, seed=n) for n in range(4)]
+
+
+class Workers:
+    """Answers orders, first come first served, a few on their way at a time."""
+
+    def __init__(self, model: Path, threads: int = 2) -> None:
+        self.model, self.predictor = model, Predictor()
+        self.watch: Any = SimpleNamespace(threads=threads, workers={"a": 1, "b": 1}, lost=[])
+        self.orders: list[tuple[int, Any]] = []
+        self.most_open = 0
+        self.break_off: Callable[[int, Any], Any] = lambda number, indices: None
+
+    def answer(self, number: int, job: Any, indices: Any) -> Any:
+        self.orders.append((number, indices))
+        if (told := self.break_off(number, indices)) is not None:
+            return told
+        try:
+            if indices == "report":
+                return self.predictor.report(job, "a")
+            if indices == "join":
+                return Joined(self.predictor.join(job, lambda: False))
+            shards, pixels, windows, forward = self.predictor.compute(job, indices, lambda: False)
+        except RssegError as error:
+            return Failed("a", "here", str(error), isinstance(error, ClusterError))
+        return Done("a", "here", shards, pixels, windows, 1.0, forward)
+
+    def run(self, queue: SceneQueue) -> Iterator[SceneOutcome]:
+        with queue:
+            flying: list[Any] = []
+            for order in queue.orders():
+                self.most_open = max(self.most_open, len(queue._open))
+                if order is None and not flying:
+                    time.sleep(0.005)
+                elif order is None or len(flying) == 3 * self.watch.threads:
+                    number, job, indices = flying.pop(0)
+                    queue.take(number, self.answer(number, job, indices))
+                if order is not None:
+                    flying.append(order)
+                yield from queue.outcomes()
+            assert queue.steps == STEPS * queue._count
+            yield from queue.outcomes()
+
+
+@pytest.fixture
+def workers(cheap_model: Path) -> Workers:
+    return Workers(cheap_model)
+
+
+@pytest.fixture
+def run(workers: Workers, tmp_path: Path) -> Run:
+    """A function that maps scenes by these workers."""
+
+    def start(*files: Any, out: str = "maps", **choices: Any) -> list[SceneOutcome]:
+        given = replace(OPTIONS, **choices)
+        entries = SceneEntries(files, tmp_path / out, given, None, Stage(tmp_path / "scratch"))
+        queue = SceneQueue(entries, workers.model, (), workers.watch, "here")
+        return list(workers.run(queue))
+
+    return start
+
+
+def shards(work: Any) -> bool:
+    """Whether it is to compute some."""
+    return isinstance(work, tuple)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_bytes_are_those_of_one_machine_and_are_made_once(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    outcomes = run(*scenes)
+    assert [each.state for each in outcomes] == ["done"] * 4
+    alone = list(predict_scenes(scenes, tmp_path / "one", bundle=workers.model, options=OPTIONS))
+    assert files(tmp_path / "maps") == files(tmp_path / "one")
+    by_out = {Path(each.out).name: each for each in outcomes}
+    for one in alone:
+        other = by_out[Path(one.out).name]
+        for key in ("classes", "nodata_pixels", "windows", "precision"):
+            assert one.result[key] == other.result[key]
+        assert other.item is not None
+        assert other.result["workers"][0]["pixels"] == sum(one.result["classes"].values())
+    computed = [(number, i) for number, what in workers.orders if shards(what) for i in what]
+    assert len(computed) == len(set(computed))
+    # either finds done what the other has made
+    asked = len(workers.orders)
+    assert [each.state for each in run(*scenes)] == ["skipped"] * 4
+    assert [each.state for each in run(*scenes, out="one")] == ["skipped"] * 4
+    assert all(what == "report" for _, what in workers.orders[asked:])
+    again = predict_scenes(scenes, tmp_path / "maps", bundle=workers.model, options=OPTIONS)
+    assert [each.state for each in again] == ["skipped"] * 4
+
+
+def test_large_scenes_are_joined_by_the_client(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(scene_queue, "_SMALL", 0)
+    assert [each.state for each in run(*scenes[:2])] == ["done"] * 2
+    assert all(work != "join" for _, work in workers.orders)
+    run(*scenes[:2], out="one")
+    assert files(tmp_path / "maps") == files(tmp_path / "one")
+
+
+def test_tasks_of_the_next_scene_come_while_those_of_one_run(
+    run: Run, workers: Workers, scenes: list[Path]
+) -> None:
+    run(*scenes)
+    places = {number: [] for number in range(4)}  # type: dict[int, list[int]]
+    for place, (number, indices) in enumerate(workers.orders):
+        if shards(indices):
+            places[number].append(place)
+    for number in range(3):
+        asked = workers.orders.index((number + 1, "report"))
+        assert asked < max(places[number]), "its plan is known before the last task of this one"
+
+
+def test_few_scenes_are_open_at_a_time(
+    run: Run, workers: Workers, make_scene: Any, tmp_path: Path
+) -> None:
+    workers.watch.threads = 1
+    run(*(make_scene(f"in/{n}.tif", 20, 20, seed=n) for n in range(20)))
+    assert workers.most_open <= 2 + 3 + 4 + 1, "known ahead, at the workers, to be joined"
+    assert len(workers.predictor._plans) <= 16
+
+
+def test_what_fails_does_not_stop_the_others(
+    run: Run, workers: Workers, scenes: list[Path], make_scene: Any, tmp_path: Path
+) -> None:
+    two, none = make_scene("in/two.tif", bands=2), tmp_path / "in" / "none.tif"
+
+    def killing(number: int, indices: Any) -> Any:
+        fatal = number == 3 and shards(indices)
+        return ClusterError("a task has ended several workers") if fatal else None
+
+    workers.break_off = killing
+    outcomes = {Path(each.scene).name: each for each in run(two, none, *scenes)}
+    assert "too few bands" in str(outcomes["two.tif"].error)
+    assert "there is no file" in str(outcomes["none.tif"].error)
+    assert outcomes["1.tif"].error == "a task has ended several workers"
+    assert [outcomes[f"{n}.tif"].state for n in (0, 2, 3)] == ["done"] * 3
+    assert not list((tmp_path / "maps").glob("*.parts"))
+
+
+def test_finished_shards_of_a_scene_that_failed_are_kept(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    tasks = []
+
+    def fail(number: int, indices: Any) -> Any:
+        if shards(indices):
+            tasks.append(indices)
+        return Failed("b", "there", "the disk is full") if len(tasks) == 2 else None
+
+    workers.break_off = fail
+    workers.watch.threads = 4
+    (outcome,) = run(scenes[3])
+    assert "there failed: the disk is full; finished shards are kept in" in str(outcome.error)
+    parts = tmp_path / "maps" / "3.tif.parts"
+    before = {path.name: path.stat().st_mtime_ns for path in parts.glob("part_*.tif")}
+    assert len(before) >= len(tasks[0])
+    workers.break_off = lambda number, indices: None
+    (outcome,) = run(scenes[3])
+    assert outcome.state == "done"
+    assert outcome.result["shards_before"] == len(before)
+
+
+def test_a_map_that_was_made_when_the_client_was_killed_is_its_own(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """A worker makes it to its end, and nobody is there to keep a record of it."""
+    real = workers.answer
+
+    def orphaned(number: int, job: Any, work: Any) -> Any:
+        answer = real(number, job, work)
+        if work == "join":
+            raise KeyboardInterrupt
+        return answer
+
+    workers.answer = orphaned  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(scenes[0])
+    there = tmp_path / "maps" / "0.tif"
+    before = there.read_bytes()
+    workers.answer = real  # type: ignore[method-assign]
+    (outcome,) = run(scenes[0])
+    assert (outcome.state, outcome.error) == ("done", None)
+    assert there.read_bytes() == before
+    assert [each.state for each in run(scenes[0])] == ["skipped"]
+
+
+def test_a_map_of_someone_else_is_kept(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """Also where a run has failed before it came."""
+    workers.break_off = lambda number, work: (
+        Failed("b", "there", "the disk is full") if work == "join" else None
+    )
+    assert run(scenes[0])[0].state == "failed"
+    there = tmp_path / "maps" / "0.tif"
+    there.write_bytes(b"precious")
+    workers.break_off = lambda number, work: None
+    assert "already there; add --overwrite" in str(run(scenes[0])[0].error)
+    assert there.read_bytes() == b"precious"
+
+
+def test_a_worker_that_computes_otherwise_ends_the_run(
+    run: Run, workers: Workers, scenes: list[Path]
+) -> None:
+    workers.break_off = lambda number, indices: (
+        Failed("b", "there", "it differs", whole=True) if number == 1 else None
+    )
+    with pytest.raises(ClusterError, match="the worker b on there failed: it differs"):
+        run(*scenes)
