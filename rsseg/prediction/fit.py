@@ -46,10 +46,13 @@ def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ..
     if named is not None:
         return named
     if len(scene.bands) < len(wanted):
+        hidden = len(scene.band_names) - len(scene.bands)
+        remedy = "one that is marked as alpha is read only if --bands names it" if hidden else None
         raise BandError(
             f"{scene.name} has too few bands",
             expected=f"{len(wanted)} ({', '.join(wanted)})",
             got=len(scene.bands),
+            remedy=remedy,
         )
     told = [scene.told_names[band - 1] for band in scene.bands[: len(wanted)]]
     if any(
@@ -66,10 +69,22 @@ def choose_bands(scene: Scene, bundle: Bundle, *, chosen: bool) -> tuple[int, ..
 
 
 def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator[str]:
-    """What to know where bands were taken by their order, of more or of other colours."""
+    """What to know where bands were taken by their order, of more or of other colours, or a mask.
+
+    Args:
+        scene: Opened with the user's bands, or with all.
+        bundle: The model.
+        bands: Of `choose_bands`.
+    """
+    for band in sorted({*bands} - {*scene.bands}):
+        if str(band) in bundle.bands:
+            yield (
+                f"band {band}, which the file marks as alpha, was taken as the model's band "
+                f"{band}; choose another by --bands"
+            )
     shown = {name for name in scene.band_names if common_name(name)}
-    others = any(common_name(name) for name in bundle.bands) and shown
-    others = others or any(name.isdecimal() for name in bundle.bands)
+    numbered = any(name.isdecimal() for name in bundle.bands)
+    others = numbered or (any(common_name(name) for name in bundle.bands) and shown)
     if _by_name(scene, bundle) is None and (len(scene.bands) > len(bands) or others):
         yield (
             f"bands {', '.join(map(str, bands))} were taken as {', '.join(bundle.bands)}; "
@@ -173,4 +188,4 @@ def _by_name(scene: Scene, bundle: Bundle) -> tuple[int, ...] | None:
 def _number(scene: Scene, name: str) -> int | None:
     if not name.isdecimal():
         return scene.find(name)
-    return int(name) if int(name) in scene.bands else None
+    return int(name) if 1 <= int(name) <= len(scene.band_names) else None
