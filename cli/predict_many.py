@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ class Choices:
 
 
 def run(
-    predict_scenes: Callable[..., Iterator[Any]],
+    predict_scenes: Callable[..., Generator[Any, None, None]],
     chosen: Choices,
     polygons: str | None,
     vrt: bool,
@@ -65,7 +66,7 @@ def run(
     require_index(out, inputs=chosen.sources, overwrite=chosen.options.overwrite)
     totals, told = Totals(), list[dict[str, Any]]()
     with helpers.progress("predicting", quiet=quiet) as on_progress:
-        for outcome in predict_scenes(
+        outcomes = predict_scenes(
             scenes,
             out,
             bundle=chosen.model,
@@ -74,11 +75,13 @@ def run(
             assets=chosen.assets,
             scratch=scratch,
             on_progress=on_progress,
-        ):
-            totals.add(outcome)
-            _tell(outcome, quiet=quiet, as_json=as_json)
-            if as_json:  # else nothing is kept of them: they may be a hundred thousand
-                told.append(outcome.to_json())
+        )
+        with closing(outcomes):  # what may be raised here ends the work, not at some later time
+            for outcome in outcomes:
+                totals.add(outcome)
+                _tell(outcome, quiet=quiet, as_json=as_json)
+                if as_json:  # else nothing is kept of them: they may be a hundred thousand
+                    told.append(outcome.to_json())
     # a folder is looked through, an object store is not
     names = output_names(scenes).values() if is_object(out) else None
     index = index_results(out, names=names, vrt=vrt, scratch=scratch)

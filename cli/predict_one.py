@@ -109,6 +109,7 @@ def tell(
 
     devices = shared_by(options, model, None)
     work = plan(scene, bundle=model, options=on_one(options, devices))
+    devices = devices[: len(work.shards)]  # each is computed by one
     data = {
         "scene": public_name(scene),
         "width": work.grid.width,

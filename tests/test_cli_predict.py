@@ -146,6 +146,15 @@ def test_a_dry_run_writes_nothing(
         assert " MB and " in result.stdout
 
 
+def test_a_dry_run_counts_the_devices_that_there_is_work_for(make_scene: Any, run: Predict) -> None:
+    one, two = (
+        json.loads(run(make_scene(), "--dry-run", "--json", "--device", device).stdout)
+        for device in ("cpu", "cpu,cpu")
+    )
+    assert (one["device"], two["device"]) == ("cpu", "cpu"), "the scene is one shard"
+    assert two["expected_memory_mb"] <= one["expected_memory_mb"]
+
+
 def test_a_box_is_a_part_of_the_whole_map(make_scene: Any, run: Predict, out: Path) -> None:
     scene = make_scene(height=130, width=140)
     assert run(scene).exit_code == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from affine import Affine
 from click.testing import CliRunner, Result
 from rasterio.windows import Window
 
+from rsseg.prediction import PredictOptions
+from rsseg.prediction.outcomes import SceneOutcome
+from rsseg_cli import predict_many
 from rsseg_cli.main import main
 
 FAST = ("--engine", "openvino", "--tile-size", "64")
@@ -226,6 +229,29 @@ def test_outputs_in_a_store(
         assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
         assert "cannot be written, tried 3 times" in result.stderr
     assert not (bucket / "two").exists()
+
+
+def test_what_fails_between_two_scenes_ends_the_work_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C does, or a closed pipe: processes that work for us must not wait for the end."""
+    ended = []
+
+    def scenes(*_: object, **__: object) -> Iterator[SceneOutcome]:
+        try:
+            yield SceneOutcome("a.tif", "skipped", "maps/a.tif")
+        finally:
+            ended.append("scenes")
+
+    def tell(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(predict_many, "_tell", tell)
+    chosen = predict_many.Choices((), str(tmp_path), None, PredictOptions(), ())
+    with pytest.raises(BrokenPipeError) as caught:
+        predict_many.run(scenes, chosen, None, False, None, quiet=False, as_json=False)
+    assert ended == ["scenes"]
+    del caught
 
 
 def test_a_damaged_file_of_several_is_named(

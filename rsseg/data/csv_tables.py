@@ -34,17 +34,23 @@ def read_csv(path: Path, what: str, error: type[RssegError]) -> CsvTable:
 
     Raises:
         RssegError: Of the given kind, if the file cannot be read, is no CSV in UTF-8, has other
-            marks than commas or two columns of one name, or a row is longer than the heading.
+            marks than commas, a quote without end or two columns of one name, or a row is longer
+            than the heading.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             columns = tuple(name.strip() for name in next(reader, ()))
             lines = [(reader.line_num, values) for values in reader if values]
     except OSError as failure:
         raise error(f"{path} cannot be read as {what}: {failure.strerror}") from failure
-    except (UnicodeDecodeError, csv.Error) as failure:
+    except UnicodeDecodeError as failure:
         raise error(f"{path} cannot be read as {what}", expected="a CSV in UTF-8") from failure
+    except csv.Error as failure:
+        raise error(
+            f"{path} cannot be read as {what}, line {reader.line_num}: {failure}",
+            expected="a CSV; a quote inside of quotes is written twice",
+        ) from failure
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
         raise error(
             f"{path} has no commas between its columns",

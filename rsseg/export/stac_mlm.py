@@ -29,7 +29,8 @@ MLM = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 """For the bands: where the core of STAC 1.1 has them, on assets, MLM 1.5 does not look."""
 _TASK = "semantic-segmentation"
-_INSTALLED = Path(__file__).parents[1]
+_INSTALLED = Path(__file__).resolve().parents[1]
+"""The package; resolved, for an environment may lie behind a link."""
 
 
 def write_item(model: str | Path, out: str | Path, *, href: str | None = None) -> None:

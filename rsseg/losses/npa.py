@@ -130,6 +130,15 @@ class NPALoss(nn.Module):
         ignored = labels == self.ignore_index
         return self._transformed(affinity, ignored).masked_fill_(ignored, 0)
 
+    def mean_weight(self, labels: Tensor, affinity: Tensor | None = None) -> Tensor:
+        """Mean weight of the labelled pixels, a scalar; 0 if there are none.
+
+        With the reduction ``mean`` it multiplies the learning rate, so transforms and offsets that
+        differ in it also learn at different speeds.
+        """
+        labelled = (labels != self.ignore_index).sum().clamp(min=1)
+        return self.weights(labels, affinity).sum() / labelled
+
     def label_transform(self) -> Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int32]]:
         """What gives the affinity map ``(H, W)`` of a label, for the workers of a loader."""
         return partial(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from rsseg import __version__
 from rsseg.bundle import DECAY_BINS
 from rsseg.caching import cache_folder, cache_place
+from rsseg.errors import OutputError
 from rsseg.geo.scene import Scene
 from rsseg.geo.tiling import Tiling
 from rsseg.prediction.enlarging import enlarged
@@ -147,7 +149,10 @@ def known_decay(
         shares = json.loads(kept.read_text(encoding="utf-8"))
         return None if shares is None else tuple(shares)
     measured = measure()
-    with replacing(cache_place("decay", name)) as unfinished:
+    with (
+        suppress(OutputError, OSError),  # then it is measured again next time
+        replacing(cache_place("decay", name)) as unfinished,
+    ):
         unfinished.write_text(json.dumps(measured), encoding="utf-8")
     return measured
 

@@ -85,7 +85,8 @@ class Helper:
         self._job, self._said = job, said
         self._ready, self._dismissed = False, False
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN],
+            # nothing from the folder it runs in, where a user's pickle.py may lie
+            [sys.executable, "-P", "-c", _MAIN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -165,9 +166,10 @@ class Helper:
         status = self._process.wait()
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
+        failed = lines and status > 0  # one that was killed has only said other things before
         return ClusterError(
             f"the process of the device {self._job.work.placement.device} has ended",
-            got=lines[-1] if lines else f"exit status {status}",
+            got=lines[-1] if failed else f"exit status {status}",
         )
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def journal_of(work: Plan) -> dict[str, Any]:
     """All that decides the bytes of a plan's output, in plain types."""
-    window = work.area.window
+    window, first = work.area.window, work.shards[0]
+    rows, columns = first.bottom - first.top, first.right - first.left
     return {
         "rsseg": __version__,
         "library": f"{work.placement.engine} {version(work.placement.engine)}",
@@ -31,7 +32,7 @@ def journal_of(work: Plan) -> dict[str, Any]:
         "footprint": work.tiling.size,
         "stride": work.tiling.stride,
         "blend": work.options.blend,
-        "shards": len(work.shards),
+        "shards": f"{len(work.shards)} of {rows} x {columns} pixels",
         "engine": work.placement.engine,
         "device": work.placement.device.split(":")[0],
         "precision": _precision(work.placement),

@@ -54,7 +54,8 @@ def onnx_graph(model: Path, identity: str | None = None) -> Path:
             raise MissingExtra(package, "torch")
     cached = cache_place("onnx", name)
     unfinished = cached.with_name(f".{os.getpid()}.{cached.name}")
-    command = [sys.executable, "-m", "rsseg.export.onnx", str(model), str(unfinished)]
+    # -P: nothing from the folder it runs in, where a user's onnx.py may lie
+    command = [sys.executable, "-P", "-m", "rsseg.export.onnx", str(model), str(unfinished)]
     try:
         child = subprocess.run(command, capture_output=True, text=True, check=False)
         if child.returncode:

@@ -128,7 +128,8 @@ def _agreement(graph: Path, quantised: Path, bundle: Bundle, windows: npt.NDArra
 
 
 def _calibrate(graph: Path, images: Path, share: float, out: Path) -> None:
-    program = [sys.executable, "-m", "rsseg.prediction.quantising"]
+    # -P: nothing from the folder it runs in, where a user's onnx.py may lie
+    program = [sys.executable, "-P", "-m", "rsseg.prediction.quantising"]
     command = [*program, str(graph), str(images), str(share), str(out)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     if child.returncode:

@@ -44,7 +44,7 @@ class Record:
         Raises:
             OutputError: If that cannot be written.
         """
-        path = _path(out)
+        path = record_path(out)
         try:
             path.parent.mkdir(exist_ok=True)
             with replacing(path) as unfinished:
@@ -53,10 +53,15 @@ class Record:
             raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def record_path(out: Path) -> Path:
+    """Where the record of a map lies."""
+    return out.parent / FOLDER / f"{out.stem}.json"
+
+
 def read_record(out: Path) -> Record | None:
     """The record of a map; None if there is none, or it cannot be understood."""
     try:
-        data = json.loads(_path(out).read_text(encoding="utf-8"))
+        data = json.loads(record_path(out).read_text(encoding="utf-8"))
         return Record(dict(data["plan"]), dict(data["sizes"]), dict(data["result"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -65,7 +70,3 @@ def read_record(out: Path) -> Record | None:
 def sizes(outputs: Mapping[str, Path]) -> dict[str, int]:
     """Bytes of files by kind; -2 for one that is not there."""
     return {kind: path.stat().st_size if path.is_file() else -2 for kind, path in outputs.items()}
-
-
-def _path(out: Path) -> Path:
-    return out.parent / FOLDER / f"{out.stem}.json"

@@ -19,7 +19,7 @@ from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.plan import Plan
 from rsseg.prediction.predict import carry_out, load_engine
 from rsseg.prediction.prospect import Prospect
-from rsseg.prediction.records import FOLDER, Record, read_record, sizes
+from rsseg.prediction.records import Record, read_record, record_path, sizes
 from rsseg.prediction.result import MapResult
 from rsseg.prediction.staging import MAP, Place, Stage, sizes_of
 
@@ -42,6 +42,7 @@ class LastEngine:
     def __init__(self, network: nn.Module | None = None) -> None:
         self._network = network
         self._key: object = None
+        self._reserve = 0
         self._engine: Engine | None = None
 
     def __call__(self, work: Plan, forward: int | None = None) -> Engine:
@@ -51,9 +52,12 @@ class LastEngine:
             *(work.side, work.dtype, work.options.tta),
             *(work.options.batch_size, forward),
         )
-        if self._engine is None or key != self._key:
+        # on a GPU the windows of a forward pass leave room for blending: more for a wider scene
+        reserve = 0 if work.placement.device == "cpu" else work.blending_bytes
+        if self._engine is None or key != self._key or reserve > self._reserve:
             self._engine = None  # before the next one takes memory
-            self._engine, self._key = load_engine(work, self._network, forward), key
+            self._engine = load_engine(work, self._network, forward)
+            self._key, self._reserve = key, reserve
         return self._engine
 
 
@@ -146,7 +150,7 @@ class SceneRun:
         """Take back what `begun` has noted."""
         record = read_record(self.out)
         if record is not None and not record.sizes:
-            (self.out.parent / FOLDER / f"{self.out.stem}.json").unlink()
+            record_path(self.out).unlink()
 
     def finished(self, made: MapResult) -> Finished:
         """Add what goes with a map that was made, keep a record, and deliver all.

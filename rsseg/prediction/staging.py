@@ -11,7 +11,7 @@ from rsseg.caching import cache_folder
 from rsseg.errors import OutputError
 from rsseg.geo.gis_sidecars import sidecars
 from rsseg.geo.objects import is_object, joined, object_size, put_object, read_object
-from rsseg.prediction.records import FOLDER
+from rsseg.prediction.records import FOLDER, record_path
 from rsseg.replacing import replacing
 
 Place = str | Path
@@ -96,8 +96,7 @@ class Stage:
             self._keep(self.near(place), read_object(str(place)))
 
     def _record(self, place: Place) -> Path:
-        near = self.near(place)
-        return near.parent / FOLDER / f"{near.stem}.json"
+        return record_path(self.near(place))
 
     def _keep(self, path: Path, data: bytes) -> None:
         self._make(path.parent)

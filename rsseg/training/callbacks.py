@@ -9,7 +9,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
-from rsseg.training.task import SCORE
+from rsseg.loading.dataset import Sample
+from rsseg.training.task import SCORE, SegmentationTask
 
 EVERY = 20
 """Steps between entries in the log, into which the first, the last and validated ones come too."""
@@ -31,6 +32,7 @@ class Progress(Callback):
 class Losses(Callback):
     """Logs ``train_loss``, the mean over the steps since it was last logged.
 
+    With NPALoss also ``npa_weight``, the mean weight of the labelled pixels of the last batch.
     It comes before the other callbacks that log: it tells Lightning which steps are logged. After
     validated ones the sum begins anew, so a run that goes on from there logs the same.
     """
@@ -44,7 +46,12 @@ class Losses(Callback):
         self._since = self._step = trainer.global_step
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, task: lightning.LightningModule, outputs: Any, *rest: Any
+        self,
+        trainer: lightning.Trainer,
+        task: lightning.LightningModule,
+        outputs: Any,
+        batch: Sample,
+        index: int,
     ) -> None:
         """Add the loss, which is divided by the batches of the step, and log what is due."""
         self._sum = self._sum + outputs["loss"].detach()  # not read: the device need not wait
@@ -56,6 +63,10 @@ class Losses(Callback):
         if _is_logged(trainer):
             mean = self._sum / (step - self._since)
             task.log("train_loss", mean, sync_dist=trainer.world_size > 1)
+            assert isinstance(task, SegmentationTask)
+            weight = task.mean_weight(batch)
+            if weight is not None:
+                task.log("npa_weight", weight, sync_dist=trainer.world_size > 1)
             self._sum, self._since = 0.0, step
 
 

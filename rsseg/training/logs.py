@@ -11,8 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from rsseg.errors import OutputError
 from rsseg.replacing import replacing
+from rsseg.training.failures import unwritable
 from rsseg.training.task import SCORE
 
 METRICS = "metrics.csv"
@@ -59,7 +59,7 @@ class MetricsTable(Logger):
             with self._path.open("a", encoding="utf-8", newline="") as file:
                 file.write(text.getvalue())
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise unwritable(self._path, error) from error
 
     @rank_zero_only
     def log_hyperparams(self, *arguments: Any, **options: Any) -> None:
@@ -190,8 +190,4 @@ def _write(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) 
             table.writeheader()
             table.writerows(rows)
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror}")
+        raise unwritable(path, error) from error

@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from rsseg.errors import OutputError
 from rsseg.evaluate.plots import plot_confusion
 from rsseg.loading import WindowDataset
 from rsseg.replacing import replacing
 from rsseg.training import logs
 from rsseg.training.curves import draw_curves
+from rsseg.training.failures import unwritable
 from rsseg.training.panels import draw_panels, make_panels
 from rsseg.training.recipe import Recipe
 from rsseg.training.shipped import to_text
@@ -88,7 +88,7 @@ def end(
             with replacing(out / name) as unfinished:
                 figure.savefig(unfinished, dpi=_DPI)
         except OSError as error:
-            raise _unwritable(out / name, error) from error
+            raise unwritable(out / name, error) from error
     write_report(out, recipe, rows, panels, scores, environment())
 
 
@@ -117,8 +117,4 @@ def _write(path: Path, text: str) -> None:
         with replacing(path) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror}")
+        raise unwritable(path, error) from error

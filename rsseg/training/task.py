@@ -94,6 +94,13 @@ class SegmentationTask(lightning.LightningModule):
         loss = self.loss.loss
         return loss.label_transform() if isinstance(loss, losses.NPALoss) else None
 
+    def mean_weight(self, batch: Sample) -> Tensor | None:
+        """Mean weight of a batch's labelled pixels by NPALoss; None by another loss."""
+        loss = self.loss.loss
+        if not isinstance(loss, losses.NPALoss):
+            return None
+        return loss.mean_weight(batch["label"].long(), batch.get("affinity"))
+
     def on_train_batch_start(self, batch: Sample, index: int) -> None:
         """Seed dropout by the step, so that a resumed run goes on as it would have.
 

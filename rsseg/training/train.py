@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rsseg.replacing import replacing
 from rsseg.report import require_templates
 from rsseg.training import loop, record
 from rsseg.training.describing import described
+from rsseg.training.failures import remedy
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.resuming import recipe_of_run, require_folder, steps_done, without_weights
@@ -154,7 +154,7 @@ def _train_one(
     )
     asked, recipe = recipe, recipe_of_run(recipe, out) if resume else settled(recipe, training)
     if resume and (out / MODEL).exists():
-        return _read_result(out / MODEL)
+        return _read_result(out / MODEL) if first else TrainingResult(out / MODEL, {}, 0.0)
     done = steps_done(out) if resume else 0
     trainer = loop.make_trainer(recipe, out, on_progress)
     torch.manual_seed(seed)
@@ -223,9 +223,7 @@ def _writing(out: Path) -> Iterator[None]:
         raise OutputError(
             f"the run in {out} cannot go on: {error.strerror or error}",
             got=error.filename,
-            remedy="free some space and go on with --resume"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            else None,
+            remedy=remedy(error),
         ) from error
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +69,27 @@ class ArrowStream:
         """What stopped the batches; the consumer knows no more than that something did."""
         self.ended = False
         """Whether the last batch was pulled."""
+        self._pulling = self._interrupted = False
+
+    @contextmanager
+    def consumed(self) -> Iterator[None]:
+        """A context for the consumer, after which a Ctrl-C is a failure of the batches.
+
+        The consumer also calls Python to free a batch, and what is raised there is lost: Python
+        tells of it, and the consumer goes on. So Ctrl-C is raised only where batches are made.
+        """
+        default = signal.default_int_handler
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGINT) is not default:
+            yield  # here no Ctrl-C arrives, or whoever uses us deals with it
+            return
+        signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, default)
+            if self._interrupted and self.failure is None:
+                self.failure = KeyboardInterrupt()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """A capsule with the stream."""
@@ -85,7 +109,7 @@ class ArrowStream:
 
     def _next(self, _: Any, out: Any) -> int:
         try:
-            columns = next(self._batches, None)
+            columns = self._pull()
             if columns is None:
                 self.ended = True
                 out.contents.release = _NO_RELEASE_ARRAY
@@ -96,6 +120,20 @@ class ArrowStream:
         except BaseException as failure:  # nothing may be raised through the consumer's code
             self.failure = failure
             return errno.EIO
+
+    def _pull(self) -> Sequence[Column] | None:
+        self._pulling = True
+        try:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            return next(self._batches, None)
+        finally:
+            self._pulling = False
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
+        if self._pulling:
+            raise KeyboardInterrupt
 
 
 class _Schema(ctypes.Structure):

@@ -114,17 +114,18 @@ def _write(path: Path, kind: Format, layer: Layer, rows: Iterable[Rows], **optio
     formats = {name: _ARROW[field] for name, field in layer.fields.items()}
     stream = ArrowStream(formats | {GEOMETRY: BINARY}, _columns(layer, rows))
     try:
-        write_arrow(
-            stream,
-            path,
-            layer=layer.name,
-            driver=kind.name,
-            geometry_name=GEOMETRY,
-            geometry_type=layer.geometry_type,
-            crs=layer.crs.to_wkt(),
-            dataset_options=kind.dataset,
-            layer_options=kind.layer | options,
-        )
+        with stream.consumed():
+            write_arrow(
+                stream,
+                path,
+                layer=layer.name,
+                driver=kind.name,
+                geometry_name=GEOMETRY,
+                geometry_type=layer.geometry_type,
+                crs=layer.crs.to_wkt(),
+                dataset_options=kind.dataset,
+                layer_options=kind.layer | options,
+            )
     except Exception:
         if stream.failure is None:
             raise

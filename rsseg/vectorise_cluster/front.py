@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Client, Future
 
 from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.front import AHEAD, result_of
+from rsseg.prediction.cluster.front import AHEAD, GATHER, is_made_again, result_of
 from rsseg.prediction.cluster.watching import Watch
 from rsseg.vectorise_cluster.worker import KEYS
 
@@ -43,7 +43,7 @@ def ordered_front(
     """
     waiting, name, position = iter(calls), uuid.uuid4().hex, count()
     running: deque[Future[Any]] = deque()
-    arrived, more = threading.Event(), True
+    arrived, more, seconds = threading.Event(), True, GATHER
     try:
         while True:
             while more and len(running) < AHEAD * max(1, watch.threads):
@@ -71,14 +71,18 @@ def ordered_front(
                 arrived.clear()
                 continue
             try:
-                result = result_of(running[0])
-            except TimeoutError:  # its worker hangs; once that is taken out it is done again
+                result = result_of(running[0], seconds)
+            except TimeoutError:
+                # its worker hangs, and once that is taken out it is done again; or it is large,
+                # the network slow, and asking begins anew
+                seconds *= 2
                 continue
             except ClusterError:
-                if running[0].status == "lost" and client.status == "running":
-                    continue  # its worker went with it just now; it is done again
+                if is_made_again(running[0], client):
+                    continue
                 raise
             running.popleft().release()
+            seconds = GATHER
             yield result
     finally:
         if running and client.status == "running":

@@ -51,7 +51,9 @@ def test_empty_columns_do_no_harm(tmp_path):
     [
         (None, r"t\.csv cannot be read as a catalogue: No such file"),
         (b"a\xff,b\n", "cannot be read as a catalogue, expected a CSV in UTF-8"),
-        (b"a,b\n1," + b"x" * 200_000, "cannot be read as a catalogue, expected a CSV"),
+        (b"a,b\n1," + b"x" * 200_000, "cannot be read as a catalogue, line 2: field larger than"),
+        (b'a,b\n"1,2\n3,4\n', "catalogue, line 3: unexpected end of data, expected a CSV; a quote"),
+        (b'a,b\n"1"2,3\n', "cannot be read as a catalogue, line 2: ',' expected after '\"'"),
         (b"a,b, a\n", "has two columns 'a'"),
         (b"a;b\n", "has no commas between its columns, got 'a;b'; save it with commas"),
         (b"a\tb\n", "has no commas between its columns"),

@@ -55,6 +55,17 @@ def test_weights_are_the_definitions(transform, offset):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
+def test_the_mean_weight_is_of_labelled_pixels(transform):
+    _, labels = _random()
+    loss = NPALoss(search_region=2, transform=transform, offset=0.5)
+    expected = _slow_weights(labels, 2, transform, 0.5)[labels.numpy() != 255].mean()
+    assert loss.mean_weight(labels).item() == pytest.approx(expected)
+    counts = np.stack([loss.label_transform()(image) for image in labels.numpy()])
+    assert loss.mean_weight(labels, torch.from_numpy(counts)).item() == pytest.approx(expected)
+    assert loss.mean_weight(torch.full((2, 6, 7), 255)).item() == 0
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_a_uniform_map_has_the_least_weight_everywhere(transform):
     loss = NPALoss(transform=transform, offset=0.5)
     labels = torch.full((2, 6, 7), 3)

@@ -126,6 +126,14 @@ def test_what_was_measured_is_kept(cache: Path) -> None:
     assert [path.parent for path in cache.rglob("*.json")] == [cache / "decay"] * 3
 
 
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RSSEG_CACHE", str(tmp_path / "file"))
+    assert known_decay(["a"], lambda: (0.5, 0.25)) == (0.5, 0.25)
+
+
 # Through the tool
 
 

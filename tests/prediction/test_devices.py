@@ -145,8 +145,15 @@ def test_the_bytes_are_those_of_one_gpu(
 
 @pytest.mark.slow
 def test_they_share_each_of_several_scenes(
-    scene: Path, cheap_model: Path, tmp_path: Path, small_shards: None, begun: list[Any]
+    scene: Path,
+    cheap_model: Path,
+    tmp_path: Path,
+    small_shards: None,
+    begun: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "pickle.py").write_text("raise ImportError('not the pickle that was meant')")
+    monkeypatch.chdir(tmp_path)
     _, (expected, *_) = mapped(scene, cheap_model, tmp_path / "one", "cpu")
     told: list[int] = []
 
@@ -178,9 +185,8 @@ def test_a_run_goes_on_when_a_process_died(
         mapped(scene, cheap_model, tmp_path / "two", "cpu,cpu", kill)
     assert "the same command goes on" in caught.value.__notes__[0]
     assert [path.name for path in (tmp_path / "two").iterdir()] == ["map.tif.parts"]
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("two/map.tif.parts/part_*.tif")}
-    assert kept
-    _, found = mapped(scene, cheap_model, tmp_path / "two", "cpu", restart=False)
+    assert list(tmp_path.glob("two/map.tif.parts/part_*.tif"))
+    _, found = mapped(scene, cheap_model, tmp_path / "two", "cpu")
     assert found == expected
 
 
@@ -217,6 +223,26 @@ def test_a_scene_of_one_shard_needs_one_process(
     result, _ = mapped(make_scene(height=90, width=70), cheap_model, tmp_path / "out", "cpu,cpu")
     assert begun == []
     assert result.device == "cpu"
+
+
+def test_of_a_killed_process_the_signal_is_told(
+    scene: Path,
+    cheap_model: Path,
+    tmp_path: Path,
+    small_shards: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its last words need not be why: libraries warn of this and that."""
+    killed = "import os; os.write(2, b'a warning'); os.kill(os.getpid(), 9)"
+    failed = "raise SystemExit('no room')"
+    job = device_process.Job(plan(scene, bundle=cheap_model), tmp_path / "map.tif", {})
+    for program, told in ((killed, "got exit status -9"), (failed, "got no room")):
+        monkeypatch.setattr(device_process, "_MAIN", program)
+        with (
+            device_process.helping(job) as helper,
+            pytest.raises(ClusterError, match=told),
+        ):
+            helper.serve(lambda: None, lambda windows: None)
 
 
 ORPHAN = """

@@ -78,6 +78,8 @@ def graphless(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     models.save(path, network, embedded_like, half=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RSSEG_CACHE", str(folder / "cache"))
+        (folder / "onnx.py").write_text("raise ImportError('not the onnx that was meant')")
+        patch.chdir(folder)
         onnx_graph(path)
     return path, folder / "cache"
 

@@ -65,6 +65,24 @@ def test_numbers_that_the_scene_does_not_have_are_noted(make_scene: Any, make_bu
     assert notes == ["bands 1, 2 were taken as 4, 1; choose others by --bands"]
 
 
+def test_a_number_is_that_band_also_where_it_is_marked_as_alpha(
+    make_scene: Any, make_bundle: Any
+) -> None:
+    """As GDAL marks the fourth of four bands of bytes; the model was trained on it all the same."""
+    path = make_scene(bands=4, photometric="rgb", alpha="yes")
+    bands, notes = chosen(path, make_bundle(bands=("4", "2", "1")))
+    assert bands == (4, 2, 1)
+    (note,) = notes
+    assert note.startswith("band 4, which the file marks as alpha, was taken as the model's band 4")
+    with pytest.raises(BandError, match=r"has too few bands.* is read only if --bands names it"):
+        chosen(path, make_bundle(bands=("a", "b", "c", "d")))
+    with Scene(path, [4, 2, 1]) as scene:
+        bundle = make_bundle(bands=("4", "2", "1"))
+        assert list(note_bands(scene, bundle, choose_bands(scene, bundle, chosen=True))) == []
+    with pytest.raises(BandError, match=r"has too few bands, expected 2 .*, got 1$"):
+        chosen(make_scene("one.tif", bands=1), make_bundle(bands=("a", "b")))
+
+
 @pytest.mark.parametrize(
     ("scene", "model", "words"),
     [

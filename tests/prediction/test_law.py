@@ -373,5 +373,24 @@ def test_another_network_does_not_go_on_with_the_parts(
         mapped(scene, local(seed=1))
 
 
+def test_parts_of_another_size_are_not_gone_on_with(
+    make_scene: Any,
+    local: Any,
+    stopped: type[Exception],
+    mapped: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as wanted, but cut in other places, as another version may have done."""
+    scene = make_scene(height=208, width=64)
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 64 * 80)
+    with pytest.raises(stopped):
+        mapped(scene, local(fail_at=33))
+    monkeypatch.setattr(planning, "_SHARD_PIXELS", 64 * 96)
+    with pytest.raises(
+        PlanChanged, match="differs in shards, expected shards 2 of 80 x .* got 2 of 96"
+    ):
+        mapped(scene, local())
+
+
 def interrupt(*arguments: object, **more: object) -> None:
     raise KeyboardInterrupt

@@ -472,7 +472,7 @@ def unfinished(
 @pytest.mark.parametrize(
     ("choices", "changed"),
     [
-        ({"tile_size": 40}, "footprint, shards, stride, window"),
+        ({"tile_size": 40}, "footprint of the windows, shards, stride, window"),
         ({"overlap": 20}, "shards, stride"),
         ({"blend": "uniform", "overlap": 0.25}, "blend"),
         ({"bands": (3, 2, 1)}, "bands"),

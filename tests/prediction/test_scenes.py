@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rsseg.errors import BundleError, OptionError, OutputError
 from rsseg.prediction import PredictOptions, predict, scene_run
 from rsseg.prediction.outcomes import SceneOutcome, Totals
+from rsseg.prediction.predict import plan
 from rsseg.prediction.records import read_record
+from rsseg.prediction.scene_run import LastEngine
 from rsseg.prediction.scenes import predict_scenes
 
 Run = Callable[..., list[SceneOutcome]]
@@ -80,6 +84,33 @@ def test_the_engine_is_loaded_once_for_scenes_of_a_kind(
     files = [make_scene(f"in/{n}.tif", dtype=kind) for n, kind in enumerate(kinds)]
     assert states(run(*files)) == ["done"] * 5
     assert loaded == [np.uint8, np.uint16, np.uint8]
+
+
+def test_on_a_gpu_a_wider_scene_gets_an_engine_that_leaves_it_room(
+    make_scene: Any, make_bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(work: Any, *rest: Any) -> Any:
+        loaded.append(work.grid.width)
+        return object()
+
+    monkeypatch.setattr(scene_run, "load_engine", load)
+    plans = [
+        plan(
+            make_scene(f"{width}.tif", width=width),
+            bundle=make_bundle(),
+            network=torch.nn.Identity(),
+            options=PredictOptions(device="cpu", memory=2**33),
+        )
+        for width in (70, 80, 60, 80)
+    ]
+    for device, expected in (("cpu", [70]), ("cuda", [70, 80])):
+        loaded.clear()
+        engines = LastEngine()
+        for work in plans:
+            engines(replace(work, placement=replace(work.placement, device=device)))
+        assert loaded == expected
 
 
 def test_what_is_done_is_skipped_and_its_counts_stay(run: Run, three: list[Path]) -> None:

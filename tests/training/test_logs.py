@@ -1,4 +1,5 @@
 import csv
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,23 @@ def test_the_table_takes_new_columns_and_is_whole_at_every_moment(tmp_path, monk
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]
 
 
-def test_a_table_on_a_full_disk_is_told(tmp_path):
-    with pytest.raises(OutputError, match=r"metrics\.csv cannot be written"):
+def test_a_table_on_a_full_disk_is_told_with_what_to_do(tmp_path, monkeypatch):
+    """When its first row is written, and later; the rows until then stay."""
+    reason = r"metrics\.csv cannot be written: No space .*; free some space and go on with --resume"
+    table, opened = MetricsTable(tmp_path), Path.open
+
+    def full(path, mode="r", **options):
+        return opened(path if mode == "r" else Path("/dev/full"), mode, **options)
+
+    for step in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", full)
+            with pytest.raises(OutputError, match=reason):
+                table.log_metrics({"train_loss": 1.0}, step)
+        table.log_metrics({"train_loss": 1.0}, step)
+    assert steps_of(read_log(tmp_path)) == [1, 2]
+
+
+def test_a_table_without_its_folder_is_told(tmp_path):
+    with pytest.raises(OutputError, match=r"metrics\.csv cannot be written: No such file"):
         MetricsTable(tmp_path / "none").log_metrics({"train_loss": 1.0}, 0)

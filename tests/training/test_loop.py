@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from rsseg.bundle import read_bundle
 from rsseg.errors import OptionError, OutputError, TrainingError
 from rsseg.loading import WindowDataset
+from rsseg.losses import NPALoss
 from rsseg.training import Recipe, callbacks, loop, train
 from rsseg.training.logs import points, read_log
 from rsseg.training.task import SegmentationTask
@@ -276,6 +277,27 @@ def test_the_logged_loss_is_the_mean_of_all_batches_since(small_run, tmp_path, m
         assert mean == pytest.approx(np.mean(values[2 * before : 2 * step]), rel=1e-5)
 
 
+def test_the_mean_weight_of_npaloss_is_logged_with_the_loss(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "EVERY", 3)
+    labels, whole = [], SegmentationTask.training_step
+
+    def listen(task, batch, index):
+        labels.append(batch["label"].long())
+        return whole(task, batch, index)
+
+    monkeypatch.setattr(SegmentationTask, "training_step", listen)
+    loss = {"name": "npa", "options": {"search_region": 3}}
+    recipe = changed(small_run, loss=loss, optimiser={"accumulate": 2})
+    train(recipe, tmp_path / "run")
+    logged = points(read_log(tmp_path / "run"), "npa_weight")
+    assert [step for step, _ in logged] == [1, 2, 3, 4, 6]
+    assert len({weight for _, weight in logged}) > 1
+    for step, weight in logged:
+        last = labels[2 * step - 1]
+        weights = NPALoss(search_region=3).weights(last)
+        assert weight == pytest.approx(weights[last != 255].mean().item())
+
+
 # ---------------------------------------------------------------- the command, in its own process
 
 
@@ -483,6 +505,7 @@ def test_two_processes_of_slurm_share_a_run(command, traced, tmp_path, monkeypat
         (code, text, errors), (other, silent, complaint) = [finish(each) for each in started]
         assert (code, other) == (0, 0), errors + complaint
         assert text.count("mIoU") == 1
+        assert silent == ""
         assert drawn(traced) == shares
         for trace in traced.glob("rank_*"):
             trace.unlink()

@@ -1,6 +1,9 @@
 """The stream that GDAL pulls: what goes in comes out, and nothing is freed too early or never."""
 
+import contextlib
 import gc
+import signal
+import sys
 import weakref
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyogrio.raw import read, write_arrow
 
+from rsseg.vectorise import arrow
 from rsseg.vectorise.arrow import BINARY, FLOAT64, INT32, TEXT, ArrowStream, Column
 
 FORMATS = {"number": INT32, "text": TEXT, "share": FLOAT64, "geom": BINARY}
@@ -106,6 +110,74 @@ def test_a_failure_is_kept(tmp_path):
         write(stream, tmp_path / "out.gpkg")
     assert isinstance(stream.failure, KeyboardInterrupt)
     assert not stream.ended
+
+
+@pytest.fixture
+def interrupt_in():
+    """Has a Ctrl-C come at the n-th call of a function, just before its first line."""
+
+    def interrupt(function, number):
+        calls = 0
+
+        def look(frame, event, _):
+            nonlocal calls
+            if event == "call" and frame.f_code is function.__code__:
+                calls += 1
+                if calls == number:
+                    signal.raise_signal(signal.SIGINT)
+
+        sys.setprofile(look)
+
+    before = sys.getprofile()
+    yield interrupt
+    sys.setprofile(before)
+
+
+@pytest.mark.parametrize("function", [arrow._release, ArrowStream._next, ArrowStream._pull])
+@pytest.mark.parametrize("number", [1, 3])
+def test_ctrl_c_is_not_lost_wherever_it_comes(tmp_path, interrupt_in, function, number):
+    batches = [columns([(n, "a", 0.5, 1)]) for n in range(3)]
+    stream = ArrowStream(FORMATS, iter(batches))
+    interrupt_in(function, number)
+    with contextlib.suppress(RuntimeError), stream.consumed():
+        write(stream, tmp_path / "out.gpkg")
+    sys.setprofile(None)
+    assert isinstance(stream.failure, KeyboardInterrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_interrupts_the_making_of_a_batch(tmp_path):
+    made = []
+
+    def batches():
+        yield columns([(1, "a", 0.5, 1)])
+        signal.raise_signal(signal.SIGINT)
+        made.append("more")
+        yield columns([(2, "a", 0.5, 1)])
+
+    stream = ArrowStream(FORMATS, batches())
+    with pytest.raises(RuntimeError), stream.consumed():
+        write(stream, tmp_path / "out.gpkg")
+    assert isinstance(stream.failure, KeyboardInterrupt)
+    assert not made
+
+
+def test_whoever_deals_with_ctrl_c_goes_on_doing_so(tmp_path):
+    told = []
+    before = signal.signal(signal.SIGINT, lambda *_: told.append(1))
+    try:
+
+        def batches():
+            signal.raise_signal(signal.SIGINT)
+            yield columns([(1, "a", 0.5, 1)])
+
+        stream = ArrowStream(FORMATS, batches())
+        with stream.consumed():
+            write(stream, tmp_path / "out.gpkg")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stream.ended
+    assert told == [1]
 
 
 def test_pyarrow_reads_it_too():

@@ -93,6 +93,41 @@ def test_what_is_raised_now_and_then_ends_all(client: Any, watch: Watch) -> None
         list(ordered_front(client, uneven, calls, watch, on_time))
 
 
+def test_a_result_that_takes_long_to_fetch_is_waited_for() -> None:
+    class Slow:
+        status = "finished"
+
+        def add_done_callback(self, function: Any) -> None:
+            function(self)
+
+        def done(self) -> bool:
+            return True
+
+        def result(self, timeout: float) -> float:
+            asked.append(timeout)
+            if timeout < 35:
+                raise TimeoutError
+            return timeout
+
+        def release(self) -> None:
+            pass
+
+    class Cluster:
+        status, threads = "running", 1
+
+        def submit(self, *_: object, **__: object) -> Slow:
+            return Slow()
+
+        def look(self) -> None:
+            assert len(asked) < 10
+
+    asked: list[float] = []
+    cluster: Any = Cluster()
+    results = ordered_front(cluster, uneven, [(1,), (2,)], cluster)
+    assert list(results) == [40, 40]
+    assert asked == 2 * [10, 20, 40]
+
+
 def test_results_that_are_lost_are_made_again() -> None:
     with (
         distributed.LocalCluster(

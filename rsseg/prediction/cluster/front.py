@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
@@ -19,7 +20,10 @@ AHEAD = 3
 
 _END: Any = object()
 _SECONDS = 0.2
-_GATHER = 10
+_MOMENT = 0.05
+
+GATHER = 10.0
+"""Seconds to wait for a result that is told to be there."""
 
 
 def moving_front(
@@ -80,18 +84,32 @@ def moving_front(
                     finished.put(future)
                     continue
                 except ClusterError as error:
+                    if is_made_again(future, client):
+                        finished.put(future)
+                        time.sleep(_MOMENT)
+                        continue
                     if on_failure is None or future.status != "error":
                         raise
                     result = on_failure(running[future.key][1], error)
                 del running[future.key]
+                future.release()  # an error would keep it, and its result on the worker
                 yield result
     finally:
         if running and client.status == "running":
             client.cancel([future for future, _ in running.values()])
 
 
-def result_of(future: Future[Any]) -> Any:
+def is_made_again(future: Future[Any], client: Client) -> bool:
+    """Whether a result has gone with its worker, so that another one makes it again."""
+    return bool(future.status == "lost" and client.status == "running")
+
+
+def result_of(future: Future[Any], seconds: float = GATHER) -> Any:
     """What a call has returned.
+
+    Args:
+        future: That of the call.
+        seconds: To wait for the worker that has the result.
 
     Raises:
         TimeoutError: If the worker that has it does not give it.
@@ -100,7 +118,7 @@ def result_of(future: Future[Any]) -> Any:
     if future.status in ("cancelled", "lost"):
         raise gone()
     try:
-        return future.result(timeout=_GATHER)
+        return future.result(timeout=seconds)
     except TimeoutError:
         raise
     except Exception as error:
