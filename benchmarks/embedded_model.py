@@ -41,6 +41,8 @@ SETTINGS = {
     "cross-entropy": "cross-entropy",
     "npa": "NPALoss",
     "mild": "weaker changes of tone, colour and direction",
+    "npa-mild": "NPALoss, weaker changes",
+    "npa-near": "NPALoss, scales 1-3",
     "one-scale": "scales 1.4-2.1",
     "long": "three times the steps",
     "last-weights": "weights not averaged",

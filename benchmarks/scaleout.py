@@ -1,6 +1,6 @@
 """What it costs to spread a prediction over processes, and where a country would stop.
 
-``python benchmarks/scaleout.py [--only workers,dealing,front,country] [--size N] [--tasks N]``
+``python benchmarks/scaleout.py [--only workers,dealing,front,scenes,country] [--size N] ...``
 
 - ``workers``: two one-thread workers of a cluster beside one, on the same scene; each worker is
   held to one core. Efficiency by the clock is the speed of two over twice the speed of one; by the
@@ -11,6 +11,8 @@
   every N-th shard. Arithmetic only.
 - ``front``: seconds that the client and the scheduler spend on a task: tasks that do nothing, on
   one and two workers.
+- ``scenes``: seconds of processor that the command spends on each of many scenes, beside those of
+  two workers, with polygons and without.
 - ``country``: a moving front of tasks that wait as long as a network would compute, its client's
   memory as it goes, and what follows for 100,000 scenes of 10,000 x 10,000 pixels.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,13 +37,13 @@ from distributed import Client
 from predict import DEMO, make_scene
 from rasterio.windows import Window
 
+from rsseg.cluster.front import moving_front
+from rsseg.cluster.watching import Patience, Watch
 from rsseg.geo.shards import Shard, shards
 from rsseg.geo.tiling import Tiling
-from rsseg.prediction.cluster.front import moving_front
-from rsseg.prediction.cluster.watching import Patience, Watch
 from rsseg.prediction.dealing import deal, runs, windows_of, windows_of_all
 
-PARTS = ("workers", "dealing", "front", "country")
+PARTS = ("workers", "dealing", "front", "scenes", "country")
 SHARD_PIXELS, SHARD_COLUMNS = 2_000_000, 4096
 SIDE, SCENES = 10_000, 100_000
 """The country."""
@@ -57,6 +60,8 @@ def main() -> None:
             workers(folder, wanted.scene, wanted.size, wanted.rounds)
         if "front" in wanted.only:
             front(folder, wanted.tasks)
+        if "scenes" in wanted.only:
+            scenes(folder, wanted.scene, wanted.sides, wanted.scenes)
         if "country" in wanted.only:
             country(folder, wanted.tasks, wanted.seconds)
 
@@ -130,6 +135,31 @@ def front(folder: Path, count: int) -> None:
                 f"{number} workers: {count / seconds:6.0f} tasks/s; processor for each task: "
                 f"client {own:.2f} ms, scheduler {scheduler:.2f} ms"
             )
+
+
+def scenes(folder: Path, scene: Path, sides: Sequence[int], count: int) -> None:
+    print(f"\nprocessor for each of {count} scenes but the first, two workers; wall time")
+    print(f"{'pixels':>16} {'polygons':>9} {'command':>10} {'workers':>10} {'wall':>8}")
+    with cluster(folder, 2) as address:
+        for side in sides:
+            many, one = folder / f"scenes{side}", folder / f"first{side}"
+            many.mkdir()
+            one.mkdir()
+            for number in range(count):
+                make_scene(scene, side, many / f"{number}.tif")
+            shutil.copy(many / "0.tif", one)
+            for words in ((), ("--polygons",)):
+                _spent(one, folder / "first", address, words)  # loads the engines
+                first = _spent(one, folder / "second", address, words)
+                all_of_them = _spent(many, folder / "maps", address, words)
+                own, their, wall = (
+                    (b - a) / (count - 1) for a, b in zip(first, all_of_them, strict=True)
+                )
+                print(
+                    f"{side:>8} x {side:<5} {'yes' if words else 'no':>9} {1000 * own:>7.0f} ms "
+                    f"{1000 * their:>7.0f} ms {wall:>6.1f} s",
+                    flush=True,
+                )
 
 
 def country(folder: Path, count: int, seconds: float) -> None:
@@ -224,6 +254,27 @@ def _predict(scene: Path, folder: Path, address: str, *words: str) -> dict:
     return json.loads(told.stdout)
 
 
+def _spent(
+    scenes: Path, out: Path, address: str, words: Sequence[str]
+) -> tuple[float, float, float]:
+    """Seconds of processor of the command and of the workers, and of the clock, for a folder."""
+    line = [Path(sys.executable).with_name("rsseg"), "predict", scenes, "--out", out]
+    line += ["--cluster", address, "--quiet", "--memory", "2GB", "--restart", "--overwrite"]
+    line += [each for word in words for each in (word, out)]
+    worked, used, began = _worked(address), _of_children(), time.perf_counter()
+    subprocess.run(list(map(str, line)), check=True, capture_output=True)
+    wall = time.perf_counter() - began
+    return _of_children() - used, _worked(address) - worked, wall
+
+
+def _of_children() -> float:
+    """Seconds of processor of processes that were waited for."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _corner(scene: Path) -> str:
     """A box of some windows."""
     with rasterio.open(scene) as dataset:
@@ -267,6 +318,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS))
     parser.add_argument("--scene", type=Path, default=DEMO)
     parser.add_argument("--size", type=int, default=8192, help="side of the scene, pixels")
+    parser.add_argument("--scenes", type=int, default=8)
+    parser.add_argument(
+        "--sides", type=lambda text: list(map(int, text.split(","))), default=[1024, 2048]
+    )
     parser.add_argument("--rounds", type=int, default=2, help="runs of each number of workers")
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=0.02, help="a task of the country")

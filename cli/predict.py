@@ -83,7 +83,10 @@ from . import helpers, predict_cluster, predict_many, predict_one
 @click.option("--batch-size", type=int, help="Windows per engine call; those of one forward pass.")
 @click.option("--memory", help="Bound on memory, such as 2GB; a quarter of the machine's.")
 @click.option("--vrt", is_flag=True, help="Of several scenes, also write a VRT over all maps.")
-@click.option("--scratch", help="Folder for what goes to an object store; one in the cache.")
+@click.option(
+    "--scratch",
+    help="Folder for what goes to a store; or, with --cluster, one in a store for shards.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--restart", is_flag=True, help="Forget an unfinished run of this output.")
 @click.option("--dry-run", is_flag=True, help="Print windows, memory and time, and stop.")
@@ -127,7 +130,10 @@ def command(
         raise click.UsageError("--vrt goes with several scenes")
     places = (out, polygons, choices["confidence"], choices["probabilities"])
     stored = [place for place in places if place and is_object(place)]
-    if scratch and not stored:
+    near = None if scratch and is_object(scratch) else scratch
+    if scratch and not near and not cluster:
+        raise click.UsageError("--scratch in an object store goes with --cluster")
+    if near and not stored:
         raise click.UsageError("--scratch goes with outputs in object stores, such as s3://")
     if shard and stored:
         raise click.UsageError("--shard writes to a folder; copy the map when it is assembled")
@@ -160,8 +166,9 @@ def command(
             elif shard:
                 predict_cluster.run_share(scene, out, model, shard, options, **output)
             else:
-                one = predict_one.Choices(scene, out, model, options, polygons, scratch, began)
-                predict_one.run(predict_cluster.predictor(cluster), one, hidden, **output)
+                one = predict_one.Choices(scene, out, model, options, polygons, near, began)
+                with predict_cluster.tools(cluster, out, scratch) as tools:
+                    predict_one.run(tools, one, hidden, **output)
 
 
 def _options(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,41 @@ import click
 from . import helpers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What maps a scene and makes polygons of the map.
+
+    Args:
+        cluster: `rsseg.cluster.Cluster` where they work on one; else this process does all.
+        store: Where its workers put shards in an object store; then they do not see the map.
+    """
+
+    cluster: Any = None
+    store: str | None = None
+
+    @property
+    def predict(self) -> Callable[..., Any]:
+        """Maps a scene."""
+        if self.cluster is None:
+            from rsseg.prediction import predict
+
+            return predict
+        from rsseg.prediction.cluster import predict_on_cluster
+
+        return functools.partial(predict_on_cluster, cluster=self.cluster, store=self.store)
+
+    @property
+    def vectorise(self) -> Callable[..., Any]:
+        """Makes polygons of a map that workers see, if there are any."""
+        if self.cluster is None or self.store is not None:
+            from rsseg.vectorise import vectorise
+
+            return vectorise
+        from rsseg.vectorise_cluster import vectorise_on_cluster
+
+        return functools.partial(vectorise_on_cluster, cluster=self.cluster)
 
 
 def options(command: Command) -> Command:
@@ -56,16 +93,24 @@ def require_fitting(
             raise click.UsageError(f"{name} and --{other.replace('_', '-')} exclude each other")
 
 
-def predictor(cluster: str | None) -> Callable[..., Any]:
-    """The tool that maps a scene, on a cluster if one is named."""
+@contextmanager
+def tools(cluster: str | None, out: str, scratch: str | None) -> Iterator[Tools]:
+    """The tools of one scene, on one connection to a cluster if one is named.
+
+    Args:
+        cluster: What ``--cluster`` says.
+        out: The map.
+        scratch: What ``--scratch`` says.
+    """
     if cluster is None:
-        from rsseg.prediction import predict
-
-        return predict
+        yield Tools()
+        return
     _require_dask()
-    from rsseg.prediction.cluster import predict_on_cluster
+    from rsseg.cluster import Cluster
+    from rsseg.prediction.cluster.places import store_of
 
-    return functools.partial(predict_on_cluster, cluster=cluster)
+    with Cluster(cluster) as shared:
+        yield Tools(shared, store_of(out, shared, scratch))
 
 
 def scenes_predictor(cluster: str | None) -> Callable[..., Any]:

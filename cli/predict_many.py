@@ -84,7 +84,8 @@ def run(
                     told.append(outcome.to_json())
     # a folder is looked through, an object store is not
     names = output_names(scenes).values() if is_object(out) else None
-    index = index_results(out, names=names, vrt=vrt, scratch=scratch)
+    near = None if scratch and is_object(scratch) else scratch
+    index = index_results(out, names=names, vrt=vrt, scratch=near)
     helpers.note(index.notes, quiet=quiet)
     summary = totals.to_json(time.perf_counter() - began)
     data = {
@@ -112,8 +113,8 @@ def dry_run(tell: Any, chosen: Choices, *, quiet: bool, as_json: bool) -> None:
         as_json: Print one JSON object.
     """
     from rsseg.geo.scene_list import told_name
+    from rsseg.prediction.last_engine import LastEngine
     from rsseg.prediction.locating import located
-    from rsseg.prediction.scene_run import LastEngine
     from rsseg.prediction.scenes import bands_of
 
     engines, bands, out = LastEngine(), bands_of(chosen.model), chosen.out

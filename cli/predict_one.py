@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,13 +37,11 @@ class Choices:
     began: float
 
 
-def run(
-    predict: Callable[..., Any], chosen: Choices, hidden: str, *, quiet: bool, as_json: bool
-) -> None:
+def run(tools: Any, chosen: Choices, hidden: str, *, quiet: bool, as_json: bool) -> None:
     """Map a scene and print what came of it, less a folder that is hidden.
 
     Args:
-        predict: The tool.
+        tools: `predict` and `vectorise`, see `predict_cluster.Tools`.
         chosen: The scene and how it is mapped.
         hidden: Folder to leave out of messages.
         quiet: Print nothing but errors.
@@ -60,7 +59,7 @@ def run(
     places = {kind: place for kind, place in asked.items() if place is not None}
 
     def make(near: dict[str, Any], *, overwrite: bool) -> dict[str, Any]:
-        return _made(predict, chosen, near, overwrite=overwrite, quiet=quiet)
+        return _made(tools, chosen, near, overwrite=overwrite, quiet=quiet)
 
     if any(map(is_object, places.values())):
         from rsseg.prediction.delivering import asked_journal, deliver
@@ -148,12 +147,7 @@ def hiding(folder: str) -> Iterator[None]:
 
 
 def _made(
-    predict: Callable[..., Any],
-    chosen: Choices,
-    near: dict[str, Any],
-    *,
-    overwrite: bool,
-    quiet: bool,
+    tools: Any, chosen: Choices, near: dict[str, Any], *, overwrite: bool, quiet: bool
 ) -> dict[str, Any]:
     """Write the outputs to their paths by kind; the result in plain types."""
     polygons, out = near.get("polygons"), near["map"]
@@ -163,18 +157,36 @@ def _made(
         _require_polygons(chosen.scene, polygons, overwrite=overwrite)
     with helpers.progress("predicting", quiet=quiet) as on_progress:
         imports = time.perf_counter() - chosen.began
-        result = predict(
+        result = tools.predict(
             chosen.scene, out, bundle=chosen.model, options=options, on_progress=on_progress
         )
     data: dict[str, Any] = result.after(imports).to_json()
     if polygons:
-        from rsseg.vectorise import VectoriseOptions, vectorise
-
-        wanted = VectoriseOptions(overwrite=overwrite, confidence=options.confidence)
-        with helpers.progress("vectorising", quiet=quiet) as on_progress:
-            made = vectorise(out, polygons, options=wanted, on_progress=on_progress)
+        made = _vectorised(tools, chosen, near, overwrite=overwrite, quiet=quiet)
         data |= {"polygons": str(polygons), "polygon_count": made.polygons}
+        data["notes"] = [*data["notes"], *made.notes]
     return data
+
+
+def _vectorised(
+    tools: Any, chosen: Choices, near: dict[str, Any], *, overwrite: bool, quiet: bool
+) -> Any:
+    """Make polygons of a map that is there; what came of it."""
+    from rsseg.geo.objects import is_object
+    from rsseg.vectorise import VectoriseOptions
+
+    out, polygons, confidence = near["map"], near["polygons"], near.get("confidence")
+    wanted = VectoriseOptions(overwrite=overwrite, confidence=confidence)
+    try:
+        with helpers.progress("vectorising", quiet=quiet) as on_progress:
+            return tools.vectorise(out, polygons, options=wanted, on_progress=on_progress)
+    except BaseException as error:
+        asked = (chosen.out, chosen.polygons, chosen.options.confidence)
+        if not any(is_object(place) for place in asked if place is not None):
+            sure = "" if confidence is None else f" --confidence {shlex.quote(str(confidence))}"
+            files = f"{shlex.quote(str(out))} --out {shlex.quote(str(polygons))}{sure}"
+            error.add_note(f"the map is there, its polygons come by rsseg vectorise {files}")
+        raise
 
 
 def _require_polygons(scene: str, polygons: Any, *, overwrite: bool) -> None:

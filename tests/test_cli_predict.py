@@ -319,6 +319,7 @@ def test_the_scene_is_kept(make_scene: Any, run: Predict) -> None:
         ("scene.tif", "--out", "map.tif", "--vrt"),
         ("scene.tif", "--out", "map.tif", "--asset", "visual"),
         ("scene.tif", "--out", "map.tif", "--scratch", "here"),
+        ("scene.tif", "--out", "s3://maps/map.tif", "--scratch", "s3://maps/tmp"),
         ("scene.tif", "--out", "s3://maps/map.tif", "--shard", "1/2"),
     ],
 )

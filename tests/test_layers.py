@@ -27,10 +27,11 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("rsseg.geo", "rsseg.bundle")),
     (1, ("rsseg.data",)),
     (1, ("rsseg.vectorise", "rsseg.evaluate", "rsseg.describe", "rsseg.model_card")),
+    (1, ("rsseg.cluster",)),
+    (1, ("rsseg.vectorise_cluster",)),
     (2, ("rsseg.models", "rsseg.losses", "rsseg.loading")),
     (3, ("rsseg.export",)),
     (3, ("rsseg.prediction", "rsseg.report", "rsseg.view")),
-    (3, ("rsseg.vectorise_cluster",)),
     (4, ("rsseg.training",)),
     (5, ("rsseg_cli",)),
 )
@@ -71,7 +72,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "rsseg.export.openvino_ir",
     ),
     "nncf": ("rsseg.prediction.quantising",),
-    "distributed": ("rsseg.prediction.cluster", "rsseg.vectorise_cluster"),
+    "distributed": ("rsseg.cluster", "rsseg.prediction.cluster", "rsseg.vectorise_cluster"),
     "onnx": ("rsseg.export",),
     "lightning": ("rsseg.training",),
     "pydantic": ("rsseg.training",),
@@ -277,7 +278,7 @@ def test_loading_prediction_loads_no_engine() -> None:
 
 def test_dask_is_loaded_by_the_cluster_packages_alone() -> None:
     for name in SOURCES:
-        if not name.startswith(("rsseg.prediction.cluster.", "rsseg.vectorise_cluster.")):
+        if not name.startswith(tuple(f"{home}." for home in HOMES["distributed"])):
             assert "distributed" not in reached(name, FOUND, when=("load",)), name
     assert "distributed" in reached("rsseg.prediction.cluster.tool", FOUND, when=("load",))
 

@@ -1,4 +1,4 @@
-"""GDAL's own files, as in ``/vsis3/bucket/name``: read, measured, written, removed.
+"""GDAL's own files, as in ``/vsis3/bucket/name``: read, measured, listed, written, removed.
 
 rasterio opens rasters alone, so GDAL's functions are called in the library that it has loaded:
 https://gdal.org/en/stable/api/cpl.html (``cpl_vsi.h``). Names are those that GDAL knows.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import rasterio._io
@@ -47,25 +46,47 @@ def size(name: str) -> int:
         return int(_gdal().VSIFTellL(file))
 
 
-def write(source: Path, name: str) -> None:
-    """Copy a file; what fails on the way leaves nothing, if GDAL writes whole objects there.
+def names(folder: str) -> list[str]:
+    """Names of files and folders in a folder, as they are there now.
+
+    None where there is no folder, and none where it may not be listed, or its server fails: GDAL
+    tells these not apart. Where a later one of several answers fails, the last names are missing.
+    """
+    library = _gdal()
+    opened, found = library.VSIOpenDir(folder.encode(), 0, None), []
+    if opened:
+        while entry := library.VSIGetNextDirEntry(opened):
+            found.append(entry.contents.name.decode(errors="replace"))
+        library.VSICloseDir(opened)
+    return found
+
+
+def write(pieces: Iterable[bytes], name: str) -> None:
+    """Write a file; what fails on the way leaves nothing, if GDAL writes whole objects there.
 
     Raises:
-        OSError: If it cannot be read or written.
+        OSError: If it cannot be written, or there is no next piece.
     """
     target = _open(name, b"wb")
-    with source.open("rb") as file:
+    for piece in pieces:
         # what fails here leaves the object open: closing would complete it as it stands
-        while piece := file.read(_CHUNK):
-            if _gdal().VSIFWriteL(piece, 1, len(piece), target) != len(piece):
-                raise OSError(_message())
+        if _gdal().VSIFWriteL(piece, 1, len(piece), target) != len(piece):
+            raise OSError(_message())
     if _gdal().VSIFCloseL(target) != 0:
         raise OSError(_message())
 
 
-def remove(name: str) -> bool:
-    """Delete a file; whether that went well."""
-    return bool(_gdal().VSIUnlink(name.encode()) == 0)
+def remove(names: Sequence[str]) -> bool:
+    """Delete files of one file system; whether that went well.
+
+    Stores that can, S3 among them, are asked to delete a thousand at once.
+    """
+    library = _gdal()
+    encoded = [name.encode() for name in names]
+    done = library.VSIUnlinkBatch((ctypes.c_char_p * (len(encoded) + 1))(*encoded, None))
+    left = [name for index, name in enumerate(encoded) if not (done and done[index])]
+    library.VSIFree(done)
+    return not [name for name in left if library.VSIUnlink(name) != 0]
 
 
 def abort_uploads(name: str) -> None:
@@ -74,6 +95,12 @@ def abort_uploads(name: str) -> None:
     A store keeps them, and asks money for them, though nobody sees them.
     """
     _gdal().VSIAbortPendingUploads(name.encode())
+
+
+class _Entry(ctypes.Structure):
+    """The first member of ``VSIDIREntry``."""
+
+    _fields_ = (("name", ctypes.c_char_p),)
 
 
 @contextmanager
@@ -90,6 +117,8 @@ def _open(name: str, mode: bytes) -> Any:
     library = _gdal()
     library.CPLErrorReset()
     library.VSIErrorReset()
+    # what a listing or a writing has told of it; others may have changed it since
+    library.VSICurlPartialClearCache(name.encode())
     file = library.VSIFOpenExL(name.encode(), mode, 1)
     if not file:
         message = _message()
@@ -139,6 +168,12 @@ def _gdal() -> Any:
         "VSIFEofL": (ctypes.c_int, (ctypes.c_void_p,)),
         "VSIFCloseL": (ctypes.c_int, (ctypes.c_void_p,)),
         "VSIUnlink": (ctypes.c_int, (ctypes.c_char_p,)),
+        "VSIUnlinkBatch": (ctypes.POINTER(ctypes.c_int), (ctypes.POINTER(ctypes.c_char_p),)),
+        "VSICurlPartialClearCache": (None, (ctypes.c_char_p,)),
+        "VSIFree": (None, (ctypes.c_void_p,)),
+        "VSIOpenDir": (ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)),
+        "VSIGetNextDirEntry": (ctypes.POINTER(_Entry), (ctypes.c_void_p,)),
+        "VSICloseDir": (None, (ctypes.c_void_p,)),
         "VSIAbortPendingUploads": (ctypes.c_int, (ctypes.c_char_p,)),
         "VSIGetLastErrorMsg": (ctypes.c_char_p, ()),
         "VSIErrorReset": (None, ()),

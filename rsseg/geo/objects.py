@@ -1,14 +1,15 @@
-"""Whole files in object stores and on web servers: read, looked for, put in one piece.
+"""Whole files in object stores and on web servers: read, looked for, listed, put in one piece.
 
 GDAL has the clients and finds the keys: ``AWS_...``, ``~/.aws``, ``GOOGLE_...``, ``AZURE_...``.
 """
 
 from __future__ import annotations
 
+import io
 import re
-import tempfile
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,9 @@ _STORES = re.compile(r"(s3|gs|az|oss)://|/vsi(s3|gs|az|adls|oss|swift|webhdfs|hd
 _WEB = re.compile(r"(https?|ftp)://|/vsicurl[/?]")
 _SECONDS = 30
 """To wait for a web server."""
+
+_CHUNK = 8 << 20
+_MAY_LOOK = "may the key that is set read and list there, does the network work?"
 
 _KEPT = "%/:?#[]@!$&'()*+,;=~"
 """What stands in addresses as it is (RFC 3986); blanks and letters beyond ASCII are escaped."""
@@ -82,12 +86,43 @@ def object_size(name: str) -> int | None:
     except OSError as error:
         raise OutputError(
             f"{public_name(name)} cannot be looked for: {public_text(str(error))}",
-            remedy="may the key that is set read and list there, does the network work?",
+            remedy=_MAY_LOOK,
         ) from error
 
 
-def put_object(file: Path, name: str) -> None:
-    """Copy a file to an object, which is there whole or not at all.
+def object_names(folder: str, last: str) -> list[str]:
+    """Names of what lies in a folder of a store, as it is there now.
+
+    Args:
+        folder: The folder.
+        last: The name of an object in it, behind all others: a listing that has it is complete.
+
+    Returns:
+        All names, that one included; none if that object is not there.
+
+    Raises:
+        OutputError: If the store lets nobody look, or does not answer.
+    """
+
+    def listed() -> list[str]:
+        names = gdal_files.names(gdal_name(folder))
+        if last not in names:
+            gdal_files.size(gdal_name(f"{folder}/{last}"))  # why, if its store tells
+            raise OSError("its store lists nothing there")
+        return names
+
+    try:
+        return _persistent(listed)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(
+            f"{public_name(folder)} cannot be listed: {public_text(str(error))}", remedy=_MAY_LOOK
+        ) from error
+
+
+def put_object(source: Path | bytes, name: str) -> None:
+    """Copy a file, or bytes, to an object, which is there whole or not at all.
 
     Up to ``VSIS3_CHUNK_SIZE`` megabytes (50) are one request, more of them a multipart upload that
     is completed at the end. It is tried several times, and the object's size is looked at after;
@@ -101,10 +136,12 @@ def put_object(file: Path, name: str) -> None:
     def put() -> None:
         nonlocal attempts
         attempts += 1
-        gdal_files.write(file, gdal_name(name))
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+            gdal_files.write(iter(lambda: file.read(_CHUNK), b""), gdal_name(name))
+            size = file.tell()
         there = object_size(name)
-        if there != file.stat().st_size:
-            raise OSError(f"{there or 'no'} bytes have arrived of {file.stat().st_size}")
+        if there != size:
+            raise OSError(f"{there or 'no'} bytes have arrived of {size}")
 
     try:
         _persistent(put)
@@ -119,10 +156,10 @@ def put_object(file: Path, name: str) -> None:
         _abort_uploads(name)
 
 
-def remove_object(name: str) -> bool:
-    """Delete an object; whether that went well."""
+def remove_objects(names: Sequence[str]) -> bool:
+    """Delete objects of one store; whether that went well."""
     with rasterio.Env(**settings()):
-        return gdal_files.remove(gdal_name(name))
+        return gdal_files.remove([gdal_name(name) for name in names])
 
 
 def require_store(name: str, *, overwrite: bool) -> None:
@@ -139,11 +176,9 @@ def require_store(name: str, *, overwrite: bool) -> None:
         raise OutputError(
             f"{public_name(name)} is already there", remedy="add --overwrite to replace it"
         )
-    with tempfile.TemporaryDirectory(prefix="rsseg-") as folder:
-        trial = Path(folder) / "trial"
-        trial.write_bytes(b"\0")
-        put_object(trial, f"{name}.unfinished")
-    remove_object(f"{name}.unfinished")
+    trial = f"{name}.{uuid.uuid4().hex}.unfinished"  # several processes may try at once
+    put_object(b"\0", trial)
+    remove_objects([trial])
 
 
 def _abort_uploads(name: str) -> None:

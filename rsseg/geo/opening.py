@@ -139,7 +139,11 @@ def _cannot_open(path: str | Path, error: RasterioIOError) -> SceneError:
             remedy="its server or the connection fails, try again later",
         )
     return SceneError(
-        f"{name} cannot be opened as a raster", expected="a GeoTIFF or another GDAL raster"
+        f"{name} cannot be opened as a raster",
+        expected="a GeoTIFF or another GDAL raster",
+        remedy="if it is one, its server cuts it short: try again later"
+        if is_remote(path)
+        else None,
     )
 
 

@@ -1,11 +1,16 @@
-"""Whether a scene is still the same: the files of its pixels, and what is known of them."""
+"""Whether a scene is still the same: the files of its pixels, and what is known of them.
+
+What is kept of it in a journal holds no address and no key.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
@@ -18,6 +23,12 @@ from rsseg.errors import SceneError
 from rsseg.geo.opening import open_raster, reading
 from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name
 
+State = list[int | str]
+"""What is known of a file."""
+
+_AT_ONCE = 16
+"""Servers asked at the same time."""
+
 _SECONDS = 30
 """To wait for a server."""
 
@@ -26,6 +37,21 @@ _SAMPLES = 3
 
 _SIDE = 64
 """Pixels along a side of such a window."""
+
+
+def fingerprint(scene: str) -> list[State]:
+    """The state of every file that a scene's pixels come from.
+
+    Of a local file its size and time stamp, of a VRT its text and the files it names, of an
+    address what the server says: size, ETag and time. Where nobody says anything, such as a server
+    without ETag and time, or a bucket, a digest of a sample of the pixels.
+
+    Raises:
+        SceneError: If the scene cannot be opened, or a server does not answer.
+    """
+    files = [scene, *sources_of(scene)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(_state, files))
 
 
 def sources_of(scene: str) -> list[str]:
@@ -51,7 +77,7 @@ def sources_of(scene: str) -> list[str]:
     return sorted(found)
 
 
-def state_at_server(name: str) -> list[int | str] | None:
+def state_at_server(name: str) -> State | None:
     """Size, ETag and time stamp of a file by its web server; None if it does not tell.
 
     Asked for by a request of one byte: addresses that are signed for reading allow nothing else.
@@ -113,3 +139,25 @@ def pixel_digest(name: str) -> str:
                 f"{public_name(name)} cannot be read", remedy="it is damaged, or its server fails"
             ) from error
     return digest.hexdigest()
+
+
+def _state(name: str) -> State:
+    path = Path(name)
+    if path.is_file() and path.suffix.lower() == ".vrt":
+        return [_digest_of_vrt(path)]
+    if path.is_file():
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    if is_remote(name):
+        return state_at_server(name) or [pixel_digest(name)]
+    return [pixel_digest(name)]
+
+
+def _digest_of_vrt(path: Path) -> str:
+    """Hash of a VRT's text, whose sources count by their last name: folders and keys may change."""
+    text = re.sub(
+        r"(<SourceFilename[^>]*>)([^<]*)",
+        lambda found: found[1] + Path(public_name(found[2])).name,
+        path.read_text(encoding="utf-8"),
+    )
+    return hashlib.sha256(text.encode()).hexdigest()

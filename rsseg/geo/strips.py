@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rsseg.geo.class_raster import LEGEND_TAG, colour_map
 from rsseg.geo.gis_sidecars import write_sidecars
 from rsseg.geo.grid import Grid
 from rsseg.geo.overviews import Shrink, commonest, level_shapes, mean, write_level
+from rsseg.geo.quiet import quietly
 from rsseg.geo.writing import require_whole, writing
 from rsseg.legend import NODATA, Legend
 
@@ -44,6 +46,7 @@ _COG = {
 }
 # the next level takes more than twice the time to save a tenth
 _CODES = {"COMPRESS": "DEFLATE", "LEVEL": 5}
+_QUICK = {"compress": "zstd", "zstd_level": 1}
 # of smooth values ZSTD takes half the time of DEFLATE, and less room
 _SHARES = {"COMPRESS": "ZSTD", "LEVEL": 1, "PREDICTOR": "STANDARD"}
 
@@ -69,13 +72,15 @@ class Strip:
 
 def write_strip(path: Path, layers: npt.NDArray[np.uint8]) -> None:
     """Write blocks of byte rasters ``(B, h, w)``, uncompressed: they live until `assemble`."""
-    count, height, width = layers.shape
-    profile = _UNCOMPRESSED | {"count": count, "height": height, "width": width}
     # made in memory: when a disk is full GDAL's TIFF library talks to the terminal
-    with writing(path) as unfinished, MemoryFile() as file:
-        with file.open(**profile) as target:
-            target.write(layers)
+    with writing(path) as unfinished, _in_memory(layers) as file:
         unfinished.write_bytes(file.getbuffer())
+
+
+def packed_strip(layers: npt.NDArray[np.uint8]) -> bytes:
+    """The bytes of a file as `write_strip` writes it, but compressed: for a network."""
+    with quietly(), _in_memory(layers, **_QUICK) as file:
+        return bytes(file.getbuffer())
 
 
 def assemble(
@@ -143,6 +148,17 @@ def assemble_shares(
         xml.SubElement(band, "Description").text = name
         xml.SubElement(band, "Scale").text = repr(1 / ONE)
     _copy(root, out, _SHARES, mean, given_up)
+
+
+@contextmanager
+def _in_memory(layers: npt.NDArray[np.uint8], **creation: Any) -> Iterator[MemoryFile]:
+    """A file of byte rasters ``(B, h, w)``."""
+    count, height, width = layers.shape
+    profile = _UNCOMPRESSED | {"count": count, "height": height, "width": width} | creation
+    with MemoryFile() as file:
+        with file.open(**profile) as target:
+            target.write(layers)
+        yield file
 
 
 def _copy(

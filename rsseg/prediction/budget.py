@@ -99,18 +99,22 @@ def budget_of(work: Plan) -> Budget:
     """The budget of a plan, whose swaths are not chosen yet."""
     tiling, layers = work.tiling, len(work.layers)
     side, classes = work.side, len(work.bundle.legend)
+    streams = work.placement.streams
     rows = min(tiling.size, tiling.height)
     window = rows * min(tiling.size, tiling.width)
     raw = len(work.bands) * work.dtype.itemsize
-    waiting = (work.ahead + 2 * work.batch + work.readers + 1) * (2 * raw * side**2 + 2 * window)
-    # results of two calls, and the engine's own two
-    scores = (2 * work.batch + 2) * 4 * classes * side**2
+    waiting = (work.ahead + (streams + 1) * work.batch + work.readers + 1) * (
+        2 * raw * side**2 + 2 * window
+    )
+    # results of the calls that wait, and those that each of the engine's threads uses in turn
+    results = (streams + 1) * work.batch + streams * (streams + 1)
     if work.options.tta != "none":
-        scores += 2 * work.batch * 4 * classes * side**2
+        results += (streams + 1) * work.batch
+    scores = results * 4 * classes * side**2
     # what is being weighed, and interpolated before
     scores += (1 if side == tiling.size else 4) * 4 * min(AT_ONCE, classes * window)
     weights = 0 if work.model is None else _COPIES * work.model.stat().st_size
-    engine = _ENGINE_BYTES[work.placement.engine] + weights + 300 * side**2
+    engine = _ENGINE_BYTES[work.placement.engine] + weights + streams * 300 * side**2
     # sums of what two windows of a row share, and of what two rows of windows share of a column
     scores += 4 * classes * rows * shared(tiling.columns, tiling.size)
     sums = 4 * classes * shared(tiling.rows, tiling.size)

@@ -10,7 +10,7 @@ from typing import Any
 from rsseg import __version__
 from rsseg.errors import OutputError
 from rsseg.geo.objects import is_object, require_store
-from rsseg.prediction.identity import fingerprint
+from rsseg.geo.state import fingerprint
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, file_hash
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.records import Record, read_record, sizes

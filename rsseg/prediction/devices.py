@@ -113,7 +113,7 @@ def run(
         work: What to do.
         others: Further devices; one is only used if there is work for it.
         engine: The network on this process's device.
-        scoring: The one thread that it is used in.
+        scoring: The thread that it was made in.
         parts: Where finished shards go; this process holds it.
         journal: What the parts folder was opened with.
         on_progress: Called with windows done and windows in all, repeated ones included.

@@ -35,16 +35,19 @@ class Engine(Protocol):
     precision: str
     batch: int
     """Windows of one forward pass."""
+    streams: int
+    """Threads that may call it at once."""
 
     @property
     def seconds(self) -> float:
-        """Time the device was busy with calls so far."""
+        """Time the device was busy with calls so far; with one of two streams, half of it."""
 
     def __call__(self, windows: npt.NDArray[Any]) -> Any:
         """Probabilities ``(N, K, h, w)`` of raw windows ``(N, B, h, w)``, float32, on the device.
 
         A GPU may still be at work on the result when it is returned; computations with it queue
-        up behind, and `to_host` waits. The result is good until the next call but one.
+        up behind, and `to_host` waits. The result is good until ``streams`` later calls of the same
+        thread have been made and another is.
         """
 
     def to_device(self, array: npt.NDArray[Any]) -> Any:
@@ -72,6 +75,15 @@ class Placement:
         came to is ``forward`` when an unfinished run is gone on with, for scores depend on it.
         """
         return self.forward or (1 if self.device == "cpu" else 16)
+
+    @property
+    def streams(self) -> int:
+        """Windows computed at once, by a part of the cores each.
+
+        With all cores at work on one window, all of them wait when one is needed elsewhere, as for
+        blending. More than two would take more memory, and cache.
+        """
+        return min(2, _usable_cores()) if self.engine == "openvino" else 1
 
 
 def place(options: PredictOptions, *, own_network: bool, graph: bool = False) -> Placement:
@@ -144,6 +156,7 @@ def make_engine(
     network: nn.Module | None,
     identity: str,
     reserve: int = 0,
+    streams: int = 1,
 ) -> Engine:
     """Load a network onto its device.
 
@@ -156,6 +169,7 @@ def make_engine(
         network: A network of the caller's, mapping normalised images to logits.
         identity: Hash of the weights.
         reserve: Bytes of a GPU's memory to leave for blending.
+        streams: Threads that are to call it at once, see `Placement`.
 
     Raises:
         BundleError: If the model file does not fit, or the network cannot be converted.
@@ -171,7 +185,9 @@ def make_engine(
         )
         bundle, low = as_fed(bundle, model), placement.precision == "bf16" and has_bf16()
         shift = shift_of(graph, bundle, window, identity) if low else None
-        return OpenVINOEngine(graph, bundle, window, dtype, placement.precision, shift, identity)
+        return OpenVINOEngine(
+            graph, bundle, window, dtype, placement.precision, shift, identity, streams
+        )
     from rsseg.prediction.torch_engine import TorchEngine
 
     if network is None:
@@ -193,6 +209,13 @@ def graph_of(
         return network_graph(network, bundle, window, identity)
     assert model is not None
     return onnx_graph(model, identity)
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _has_cuda() -> bool:

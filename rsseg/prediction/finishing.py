@@ -77,8 +77,9 @@ def assemble_parts(out: str | Path, *, overwrite: bool = False) -> Assembled:
     parts.take()
     try:
         with Workers(1, "rsseg-finish") as finishing:
-            given_up = lambda: finishing.given_up  # noqa: E731
-            pixels = finishing.submit(finish, parts, manifest, out, given_up).result()
+            pixels = finishing.submit(
+                finish, parts, manifest, out, lambda: finishing.given_up
+            ).result()
     finally:
         parts.leave()
     return Assembled(
@@ -97,6 +98,7 @@ def finish(
     parts: Parts, manifest: Manifest, out: Path, given_up: Callable[[], bool]
 ) -> dict[int, int]:
     """Make the outputs of the finished shards, and remove them; pixels by file code."""
+    parts.gather(manifest, given_up)
     parts.begin_finishing()
     indices = range(len(manifest.shards))
     counts = sum((parts.count(index) for index in indices), start=np.zeros(256, np.int64))

@@ -93,8 +93,12 @@ def note_bands(scene: Scene, bundle: Bundle, bands: tuple[int, ...]) -> Iterator
 
 
 def note_place(scene: Scene) -> Iterator[str]:
-    """What to know of a scene without a place on the ground."""
-    if not scene.grid.georeferenced:
+    """What to know of a scene without a place on the ground, or with ground control points only."""
+    if scene.grid.control is not None:
+        yield (
+            f"{scene.name} has its place on the ground by control points alone, and so has the map"
+        )
+    elif not scene.grid.georeferenced:
         yield f"{scene.name} has no place on the ground, so neither has the map"
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rsseg import __version__
-from rsseg.prediction.identity import fingerprint
+from rsseg.geo.state import fingerprint
 
 if TYPE_CHECKING:
     from rsseg.prediction.engine import Placement

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from rsseg.bundle import Bundle
 from rsseg.geo.scene import Scene
+from rsseg.geo.state import fingerprint
 from rsseg.prediction.decay import known_decay, least_overlap, measure_decay
 from rsseg.prediction.engine import Placement, graph_of, make_engine
-from rsseg.prediction.identity import fingerprint
 from rsseg.prediction.onnx_graph import as_fed
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.quantising import quantise, quantised_hash

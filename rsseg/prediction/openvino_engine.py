@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,7 @@ class OpenVINOEngine:
             runs in bf16 where the CPU has it.
         shift: Added to the logits ``(K,)``, see `rsseg.prediction.rounding`.
         identity: Hash of the weights. Where it is known, what is compiled is kept in the cache.
+        streams: Threads that may call it at once, each with a request and its share of the cores.
 
     Raises:
         BundleError: If the graph cannot be read or does not fit the bundle.
@@ -63,15 +66,22 @@ class OpenVINOEngine:
         precision: str,
         shift: npt.NDArray[np.float32] | None = None,
         identity: str | None = None,
+        streams: int = 1,
     ) -> None:
-        self.precision, self.seconds = precision, 0.0
+        self.precision, self.streams = precision, streams
+        self.seconds = 0.0
+        self._lock = threading.Lock()
         self._dtype = dtype if dtype in _TYPES else np.dtype(np.float32)
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _hint(precision)}
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
+            "INFERENCE_PRECISION_HINT": _hint(precision),
+        }
         name = None
         if identity is not None and graph.is_file():
             moved = None if shift is None else shift.tolist()
             about = [identity, bundle.to_json(), window, self._dtype.name, precision, moved]
-            name = compiled_name(graph, [*about, *_machine()])
+            name = compiled_name(graph, [*about, streams, *_machine()])
         compiled = None if name is None else _kept(name, settings)
         if compiled is None:
             model = _read(graph, bundle, window)
@@ -82,21 +92,26 @@ class OpenVINOEngine:
                     compiled.export_model(stream := io.BytesIO())
                     keep_compiled(name, stream.getbuffer())
         self._compiled = compiled
-        self._request = self._compiled.create_infer_request()
-        shape = tuple(self._compiled.output(0).shape)
-        # two, so that the scores of one window can be blended while the next is computed
-        self._results = [np.empty(shape, np.float32) for _ in range(2)]
-        self._tensors = [openvino.Tensor(each, shared_memory=True) for each in self._results]
-        self._turn = 0
+        self._shape = tuple(compiled.output(0).shape)
+        self._of_thread = threading.local()
 
     def __call__(self, windows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities ``(N, K, h, w)`` of raw windows ``(N, B, h, w)``."""
-        windows = windows.astype(self._dtype, copy=False)
+        windows = np.ascontiguousarray(windows, self._dtype)
+        slot: _Slot | None = getattr(self._of_thread, "slot", None)
+        if slot is None:
+            request = self._compiled.create_infer_request()
+            slot = self._of_thread.slot = _Slot(request, self._shape, self.streams + 1)
+        began = time.perf_counter()
         if len(windows) == 1:
-            return self._forward(windows)
-        return np.concatenate(
-            [self._forward(windows[i : i + 1]).copy() for i in range(len(windows))]
-        )
+            scores = slot.forward(windows)
+        else:
+            scores = np.empty((len(windows), *self._shape[1:]), np.float32)
+            for own, window in zip(scores, windows, strict=True):
+                own[...] = slot.forward(window[None])[0]
+        with self._lock:
+            self.seconds += (time.perf_counter() - began) / self.streams
+        return scores
 
     def to_device(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The array itself."""
@@ -106,20 +121,34 @@ class OpenVINOEngine:
         """The array itself."""
         return array
 
-    def _forward(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        began, turn = time.perf_counter(), self._turn
-        self._turn = 1 - turn
-        self._request.set_output_tensor(0, self._tensors[turn])
-        # shared, else Python gets a copy of the scores that no one looks at
-        self._request.infer([np.ascontiguousarray(window)], share_inputs=True, share_outputs=True)
-        self.seconds += time.perf_counter() - began
-        return self._results[turn]
-
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bfloat16."""
     capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
+
+
+class _Slot:
+    """What one thread computes with: a request, and results that it uses in turn.
+
+    Args:
+        request: Of the compiled graph.
+        shape: Of a result.
+        count: Results that are good at the same time.
+    """
+
+    def __init__(self, request: openvino.InferRequest, shape: tuple[int, ...], count: int) -> None:
+        self._request = request
+        self._results = deque(np.empty(shape, np.float32) for _ in range(count))
+
+    def forward(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Probabilities of a window; good until so many others are computed."""
+        result = self._results[0]
+        self._results.rotate(-1)
+        self._request.set_output_tensor(0, openvino.Tensor(result, shared_memory=True))
+        # shared, else Python gets a copy of the scores that no one looks at
+        self._request.infer([window], share_inputs=True, share_outputs=True)
+        return result
 
 
 def _hint(precision: str) -> openvino.Type:

@@ -102,8 +102,8 @@ class PredictOptions:
             raise OptionError(
                 "there is no such precision", expected=", ".join(PRECISIONS), got=self.precision
             )
-        if self.gsd is not None and self.gsd <= 0:
-            raise OptionError("the ground sample distance is not positive", got=self.gsd)
+        if self.gsd is not None and not 0 < self.gsd < math.inf:
+            raise OptionError("the ground sample distance is no positive number", got=self.gsd)
         if not re.fullmatch(r"auto|cpu(,cpu)*|cuda|cuda:\d+(,cuda:\d+)*|mps", self.device):
             raise OptionError(
                 "there is no such device",

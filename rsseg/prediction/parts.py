@@ -7,11 +7,12 @@ same plan goes on where it stopped, and several processes may fill the same fold
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,16 @@ _UNSEEN = 60.0
 what was not there."""
 
 
+class PartWriter(Protocol):
+    """Where those who compute shards look for finished ones, and put theirs."""
+
+    def has(self, shard: Shard) -> bool:
+        """Whether this shard is finished."""
+
+    def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
+        """Store a finished shard ``(B, h, w)``, whose first band holds the codes."""
+
+
 class Parts:
     """The finished shards of one output.
 
@@ -39,6 +50,8 @@ class Parts:
 
     def __init__(self, out: Path) -> None:
         self.folder = out.with_name(out.name + ".parts")
+        self.place = str(self.folder)
+        """Where finished shards lie, for messages."""
         self._plan = StoredPlan(self.folder)
         self._finishing = self.folder / "finishing"
         self._lock = FileLock(self.folder / "lock")
@@ -131,9 +144,8 @@ class Parts:
         """
         until = time.monotonic() + (_UNSEEN if patient else 0)
         while True:
-            there = {entry.name for entry in os.scandir(self.folder)}
-            indices = range(len(manifest.shards))
-            found = [index for index in indices if self._path(index).name not in there]
+            finished = self._finished()
+            found = [index for index in range(len(manifest.shards)) if index not in finished]
             if not found or time.monotonic() >= until:
                 return found
             time.sleep(0.5)
@@ -150,6 +162,14 @@ class Parts:
             if self.has(shard):
                 return  # by a process that thought this one dead; the bytes are the same
         write_strip(self._path(shard.index), layers)
+
+    def gather(self, manifest: Manifest, given_up: Callable[[], bool]) -> None:
+        """Have all shards in the folder, where that is not where they are written.
+
+        Args:
+            manifest: Of all shards, which are finished.
+            given_up: Asked now and then: True ends it.
+        """
 
     def strips(self, manifest: Manifest) -> list[Strip]:
         """The shards as pieces of the map."""
@@ -172,9 +192,9 @@ class Parts:
 
     def keep_if_useful(self) -> bool:
         """After a failure: keep finished shards, or leave no folder at all; True if kept."""
-        if self._shared is not None or any(self.folder.glob("part_*.tif")):
+        if self._shared is not None or self._finished():
             self.leave()
-            return any(self.folder.glob("part_*.tif"))
+            return bool(self._finished())
         self.remove()
         return False
 
@@ -188,6 +208,14 @@ class Parts:
             self._clear()  # while it is held: who comes now begins anew, in what is left of it
         self.leave()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _finished(self) -> set[int]:
+        """Indices of the shards that are finished."""
+        if not self.folder.is_dir():  # removed, or not seen yet
+            return set()
+        names = (path.name for path in self.folder.glob("part_*.tif"))
+        found = (re.fullmatch(r"part_(\d+)\.tif", name) for name in names)
+        return {int(match[1]) for match in found if match}
 
     def _hold(self, *, shared: bool) -> None:
         """Make the folder and keep processes out of it that do not share it."""

@@ -1,7 +1,7 @@
 """Read, score, blend and write at the same time, with bounded queues between.
 
-Threads read windows ahead; one has the engine score them, a call ahead; the calling thread blends;
-one writes finished blocks.
+Threads read windows ahead; others have the engine score them, a call ahead; the calling thread
+blends; one writes finished blocks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rsseg.legend import NODATA
 from rsseg.prediction.descent import Descent, descents
 from rsseg.prediction.engine import Engine
 from rsseg.prediction.mosaic import Mosaic, Piece, Profiles, profiles
-from rsseg.prediction.parts import Parts
+from rsseg.prediction.parts import PartWriter
 from rsseg.prediction.plan import Plan
 from rsseg.prediction.scoring import ReadWindow, Scorer
 from rsseg.prediction.workers import Workers
@@ -54,7 +54,7 @@ def run(
     plan: Plan,
     engine: Engine,
     scoring: Workers,
-    parts: Parts,
+    parts: PartWriter,
     on_progress: Callable[[int, int], None],
 ) -> Timing:
     """Compute every shard that is not there yet.
@@ -62,7 +62,7 @@ def run(
     Args:
         plan: What to do.
         engine: The network on its device.
-        scoring: The one thread that the engine is used in.
+        scoring: The thread that the engine was made in; more are added if it has several streams.
         parts: Where finished shards go.
         on_progress: Called with windows done and windows in all, repeated ones included.
 
@@ -75,6 +75,7 @@ def run(
     weights = _weights(plan, engine)
     total = plan.passes
     done = total - sum(len(descent) for descent in todo)
+    scoring.grow(engine.streams)
     with _Reader(plan) as reader, _Writer(parts, plan.shards_across) as writer:
         scorer = Scorer(engine, scoring, plan.batch)
         windows = scorer.scored(reader.ahead(todo))
@@ -228,7 +229,7 @@ class _Reader:
 class _Writer:
     """A thread that writes finished blocks, a bounded number waiting."""
 
-    def __init__(self, parts: Parts, limit: int) -> None:
+    def __init__(self, parts: PartWriter, limit: int) -> None:
         self._parts, self._limit = parts, limit
         self._workers = Workers(1, "rsseg-write")
         self._waiting: deque[Future[None]] = deque()

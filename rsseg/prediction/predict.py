@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,10 @@ def plan(
 ) -> Plan:
     """What `predict` would do with the same arguments."""
     described, model = _resolve(bundle, network)
-    return make_plan(scene, described, model, network, options or PredictOptions())
+    # in another thread: a server may keep one waiting, which Ctrl-C then ends
+    with Workers(1, "rsseg-plan") as planning:
+        choices = options or PredictOptions()
+        return planning.submit(make_plan, scene, described, model, network, choices).result()
 
 
 def predict(
@@ -176,18 +180,29 @@ def load_engine(work: Plan, network: nn.Module | None = None, forward: int | Non
         network=network,
         identity=work.identity,
         reserve=work.blending_bytes,
+        streams=work.placement.streams,
     )
     return engine if work.options.tta == "none" else Symmetric(engine, work.options.tta)
 
 
 def expected_seconds(work: Plan, engine: Engine) -> float:
-    """Time the forward passes will take, from two empty windows measured now."""
+    """Time the forward passes will take, from a few empty windows measured now."""
     shape = (1, len(work.bands), work.side, work.side)
     window = np.zeros(shape, work.dtype)
-    engine(window)
-    began = time.perf_counter()
-    engine.to_host(engine(window))
-    return (time.perf_counter() - began) * work.passes
+
+    def score(_: int = 0) -> None:
+        engine.to_host(engine(window))
+
+    # one call is made here, in the thread that a compiled network was made in
+    others = range(1, engine.streams)
+    with ThreadPoolExecutor(max(1, len(others))) as pool:
+        for _ in range(2):  # the first call takes longer
+            began = time.perf_counter()
+            calls = pool.map(score, others)
+            score()
+            list(calls)
+            seconds = time.perf_counter() - began
+    return seconds * work.passes / engine.streams
 
 
 def _resolve(

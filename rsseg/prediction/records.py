@@ -15,6 +15,9 @@ from rsseg.replacing import replacing
 FOLDER = ".rsseg"
 """Where the records of a folder of maps lie."""
 
+BEGUN = -1
+"""The size of an output that may be there, and is our own then: someone makes it just now."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -95,10 +95,10 @@ class SceneEntries:
         self._folders = _folders(out, options, polygons, [s for s in named if isinstance(s, str)])
 
     @property
-    def folder(self) -> Path:
-        """Where the maps are made; it is there."""
-        place = joined(self._folders[MAP], "map.tif")
-        return self._stage.prepare({MAP: place})[MAP].parent
+    def folders(self) -> list[Path]:
+        """Where outputs are made, that of the maps first; all are there."""
+        files = {kind: joined(folder, "any.tif") for kind, folder in self._folders.items()}
+        return list(dict.fromkeys(path.parent for path in self._stage.prepare(files).values()))
 
     def __len__(self) -> int:
         return len(self._names)

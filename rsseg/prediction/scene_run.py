@@ -2,63 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rsseg.errors import OutputError
 from rsseg.geo.objects import is_object
 from rsseg.geo.scene_list import Named, told_name
 from rsseg.geo.stac import Item
 from rsseg.prediction.differences import differences
-from rsseg.prediction.engine import Engine
 from rsseg.prediction.map_items import map_item
 from rsseg.prediction.outputs import require_all_writable
-from rsseg.prediction.plan import Plan
-from rsseg.prediction.predict import carry_out, load_engine
 from rsseg.prediction.prospect import Prospect
-from rsseg.prediction.records import Record, read_record, record_path, sizes
+from rsseg.prediction.records import BEGUN, Record, read_record, record_path, sizes
 from rsseg.prediction.result import MapResult
 from rsseg.prediction.staging import MAP, Place, Stage, sizes_of
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Progress = Callable[[int, int], None]
 State = Literal["done", "skipped"]
 Finished = tuple[State, dict[str, Any]]
 """Whether there was something to do, and the result in plain types."""
 
 
-class LastEngine:
-    """Loads engines, and keeps the last for the next plan that asks for the same.
+@dataclass(frozen=True)
+class Mapped:
+    """A map that is there and recorded, and that lacks the polygons that are asked for.
 
     Args:
-        network: A network of the caller's; None for those of model files.
+        run: Its scene.
+        result: What came of it so far.
+        raster: The map.
+        confidence: How sure its pixels are, if that was asked for.
+        polygons: Where polygons are to be made; what is there may be replaced.
     """
 
-    def __init__(self, network: nn.Module | None = None) -> None:
-        self._network = network
-        self._key: object = None
-        self._reserve = 0
-        self._engine: Engine | None = None
+    run: SceneRun
+    result: dict[str, Any]
+    raster: Path
+    confidence: Path | None
+    polygons: Path
 
-    def __call__(self, work: Plan, forward: int | None = None) -> Engine:
-        """The engine of a plan; with so many windows in a forward pass if given."""
-        key = (
-            *(work.placement, work.identity, work.calibrated, work.bundle.normalisation),
-            *(work.side, work.dtype, work.options.tta),
-            *(work.options.batch_size, forward),
+    def vectorised(self) -> Finished:
+        """Make the polygons, and finish the scene.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        from rsseg.vectorise import VectoriseOptions, vectorise
+
+        wanted = VectoriseOptions(overwrite=True, confidence=self.confidence)
+        try:
+            made = vectorise(self.raster, self.polygons, options=wanted)
+        except BaseException:
+            self.run.given_up()
+            raise
+        return self.finished(made.polygons)
+
+    def finished(self, polygons: int) -> Finished:
+        """Record so many polygons, which are there now, and deliver all.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        return self.run.completed(
+            self.result | {"polygon_count": polygons, "polygons": str(self.run.places["polygons"])}
         )
-        # on a GPU the windows of a forward pass leave room for blending: more for a wider scene
-        reserve = 0 if work.placement.device == "cpu" else work.blending_bytes
-        if self._engine is None or key != self._key or reserve > self._reserve:
-            self._engine = None  # before the next one takes memory
-            self._engine = load_engine(work, self._network, forward)
-            self._key, self._reserve = key, reserve
-        return self._engine
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,8 @@ class SceneRun:
         """Where the map is to be made."""
         return self.stage.near(self.places[MAP])
 
-    def before(self) -> Finished | None:
-        """What was made before, completed where only a part is missing; None if there is no map.
+    def before(self) -> Finished | Mapped | None:
+        """What was made before, less polygons that are missing; None if there is no map.
 
         Raises:
             OutputError: If what is missing cannot be written.
@@ -105,7 +114,7 @@ class SceneRun:
         for place in self.places.values():
             if self._stored and place != self.places.get("polygons"):
                 self.stage.fetch(place)
-        return "done", self._with_polygons(dict(record.result))
+        return self._mapped(dict(record.result))
 
     def allowed(self) -> SceneRun:
         """The same run, when nothing stands in its way; it may replace what is its own.
@@ -147,20 +156,35 @@ class SceneRun:
             Record(self.work.journal, {}, {}).write(self.out)
 
     def given_up(self) -> None:
-        """Take back what `begun` has noted."""
+        """Take back what was noted of outputs that do not come."""
         record = read_record(self.out)
-        if record is not None and not record.sizes:
+        if record is None:
+            return
+        sizes = {kind: size for kind, size in record.sizes.items() if size != BEGUN}
+        if not sizes:
             record_path(self.out).unlink()
+        elif sizes != record.sizes:
+            replace(record, sizes=sizes).write(self.out)
 
-    def finished(self, made: MapResult) -> Finished:
-        """Add what goes with a map that was made, keep a record, and deliver all.
+    def finished(self, made: MapResult) -> Finished | Mapped:
+        """Keep a record of a map that was made, and deliver all unless polygons are missing.
 
         Raises:
             OutputError: If an output cannot be written.
         """
         shown = [note.replace(self.work.scene, told_name(self.scene)) for note in made.notes]
         result = made.to_json() | {"out": str(self.places[MAP]), "notes": shown}
-        return "done", self._with_polygons(result)
+        return self._mapped(result)
+
+    def completed(self, result: dict[str, Any]) -> Finished:
+        """Keep a record of outputs that are all there, and deliver them.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        Record(self.work.journal, sizes(self._near), result).write(self.out)
+        self.stage.send(self.places)
+        return "done", result
 
     @property
     def _stored(self) -> bool:
@@ -180,25 +204,26 @@ class SceneRun:
         ours = record is not None and record.of_plan(self.work.journal)
         return sizes_of(self.places), record, ours
 
-    def _with_polygons(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Add polygons where they are asked for, keep a record, and deliver; the result."""
+    def _mapped(self, result: dict[str, Any]) -> Finished | Mapped:
+        """Whether a map is all that is asked for, or polygons are to come."""
         near = self._near
         result["item"] = map_item(
             self.name, self.work, self.places, result["classes"], self._source
         )
-        if "polygons" in near:
-            rasters = {kind: path for kind, path in near.items() if kind != "polygons"}
-            self._record(rasters, result)  # so that they are all that is to do if they fail
-            overwrite = self.work.options.overwrite or self._stored
-            self._require_polygons(overwrite)
-            result |= _vectorised(near, overwrite)
-            result["polygons"] = str(self.places["polygons"])
-        self._record(near, result)
-        self.stage.send(self.places)
-        return result
-
-    def _record(self, made: Mapping[str, Path], result: dict[str, Any]) -> None:
-        Record(self.work.journal, sizes(made), result).write(self.out)
+        if "polygons" not in near:
+            return self.completed(result)
+        # so that polygons are all that is to do if they fail, or this process is killed
+        rasters = sizes({kind: path for kind, path in near.items() if kind != "polygons"})
+        record = Record(self.work.journal, rasters, result)
+        known = read_record(self.out)
+        ours = known is not None and known.sizes.get("polygons") == BEGUN
+        try:
+            self._require_polygons(self.work.options.overwrite or self._stored or ours)
+        except BaseException:
+            record.write(self.out)
+            raise
+        replace(record, sizes=rasters | {"polygons": BEGUN}).write(self.out)
+        return Mapped(self, result, near[MAP], near.get("confidence"), near["polygons"])
 
     @property
     def _source(self) -> Item | None:
@@ -214,41 +239,6 @@ class SceneRun:
             raise OutputError(f"{name} has no place on the ground for polygons")
 
 
-def map_scene(
-    run: SceneRun,
-    work: Plan,
-    engines: LastEngine,
-    on_progress: Progress,
-    others: Sequence[str] = (),
-) -> Finished:
-    """Do in this process what is still to do of a scene.
-
-    Args:
-        run: The scene.
-        work: Its plan.
-        engines: Gives engines.
-        on_progress: Called with steps done and steps in all.
-        others: Devices that share the map with that of the plan.
-
-    Raises:
-        OutputError: If an output is of another plan, or cannot be written.
-        SceneError: If the scene cannot be read.
-    """
-    before = run.before()
-    if before is not None:
-        return before
-    run = run.allowed()
-    made = carry_out(work, run.out, load=engines, others=others, on_progress=on_progress)
-    return run.finished(made)
-
-
 def _are(found: Mapping[str, int], record: Record) -> bool:
     """Whether outputs are there as they were recorded, by their sizes."""
     return all(record.sizes.get(kind) == size for kind, size in found.items())
-
-
-def _vectorised(near: Mapping[str, Path], overwrite: bool) -> dict[str, Any]:
-    from rsseg.vectorise import VectoriseOptions, vectorise
-
-    wanted = VectoriseOptions(overwrite=overwrite, confidence=near.get("confidence"))
-    return {"polygon_count": vectorise(near[MAP], near["polygons"], options=wanted).polygons}

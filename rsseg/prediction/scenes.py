@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +10,22 @@ from rsseg.bundle import Bundle, read_bundle
 from rsseg.errors import BundleError, MissingExtra
 from rsseg.geo.scene_list import Named
 from rsseg.prediction.devices import on_one
+from rsseg.prediction.last_engine import LastEngine
 from rsseg.prediction.locating import located
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.predict import plan, shared_by
+from rsseg.prediction.plan import Plan
+from rsseg.prediction.predict import carry_out, plan, shared_by
 from rsseg.prediction.prospect import Prospect
 from rsseg.prediction.scene_entries import SceneEntries, SceneEntry
-from rsseg.prediction.scene_run import LastEngine, Progress, map_scene
+from rsseg.prediction.scene_run import Finished, Mapped, SceneRun
 from rsseg.prediction.staging import Place, Stage
 
 if TYPE_CHECKING:
     from torch import nn
+
+Progress = Callable[[int, int], None]
 
 STEPS = 1000
 """Progress counts so many steps for each scene."""
@@ -76,7 +80,7 @@ def predict_scenes(
         with located(entry.scene, entry.options, bands, assets) as (path, chosen):
             work = plan(path, bundle=bundle, network=network, options=chosen)
             run = entry.run(Prospect.of(work))
-            return entry.outcome(map_scene(run, work, engines, advance, devices[1:]))
+            return entry.outcome(_mapped(run, work, engines, advance, devices[1:]))
 
     for number, entry in enumerate(entries):
 
@@ -96,3 +100,31 @@ def bands_of(bundle: Bundle | str | Path | None) -> tuple[str, ...]:
     """Names of the bands that a model wants."""
     described = bundle if isinstance(bundle, Bundle) else read_bundle(bundle or EMBEDDED_MODEL)
     return described.bands
+
+
+def _mapped(
+    run: SceneRun,
+    work: Plan,
+    engines: LastEngine,
+    on_progress: Progress,
+    others: Sequence[str] = (),
+) -> Finished:
+    """What was still to do of a scene, done in this process.
+
+    Args:
+        run: The scene.
+        work: Its plan.
+        engines: Gives engines.
+        on_progress: Called with steps done and steps in all.
+        others: Devices that share the map with that of the plan.
+
+    Raises:
+        OutputError: If an output is of another plan, or cannot be written.
+        SceneError: If the scene cannot be read.
+    """
+    there = run.before()
+    if there is None:
+        run = run.allowed()
+        made = carry_out(work, run.out, load=engines, others=others, on_progress=on_progress)
+        there = run.finished(made)
+    return there.vectorised() if isinstance(there, Mapped) else there

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rsseg.caching import cache_folder
-from rsseg.errors import OutputError
+from rsseg.errors import OptionError, OutputError
 from rsseg.geo.gis_sidecars import sidecars
 from rsseg.geo.objects import is_object, joined, object_size, put_object, read_object
 from rsseg.prediction.records import FOLDER, record_path
@@ -29,9 +29,14 @@ class Stage:
 
     Args:
         scratch: The scratch folder, kept between runs; one in the cache if None.
+
+    Raises:
+        OptionError: If that is no folder, but a place in an object store.
     """
 
     def __init__(self, scratch: str | Path | None = None) -> None:
+        if scratch is not None and is_object(scratch):
+            raise OptionError("what goes to an object store is made in a folder", got=scratch)
         self._scratch = cache_folder() / "scratch" if scratch is None else Path(scratch)
 
     def near(self, place: Place) -> Path:
@@ -39,7 +44,7 @@ class Stage:
         if not is_object(place):
             return Path(place)
         folder, _, name = str(place).rpartition("/")
-        return self._scratch / hashlib.sha256(folder.encode()).hexdigest()[:16] / name
+        return self._scratch / folder_key(folder) / name
 
     def prepare(self, places: Mapping[str, Place]) -> dict[str, Path]:
         """Where outputs are made, by kind, in folders that are there.
@@ -114,6 +119,11 @@ class Stage:
                 f"the folder {folder} cannot be made: {error.strerror}",
                 remedy="choose another one by --scratch",
             ) from error
+
+
+def folder_key(folder: str) -> str:
+    """A short name for a folder, by which scratch folders of several do not get mixed."""
+    return hashlib.sha256(folder.encode()).hexdigest()[:16]
 
 
 def sizes_of(places: Mapping[str, Place]) -> dict[str, int]:

@@ -33,7 +33,8 @@ class Symmetric:
     def __init__(self, engine: Engine, tta: str) -> None:
         self._engine, self._positions = engine, SYMMETRIES[tta]
         self.name, self.device, self.precision = engine.name, engine.device, engine.precision
-        self.to_device, self.to_host, self.batch = engine.to_device, engine.to_host, engine.batch
+        self.to_device, self.to_host = engine.to_device, engine.to_host
+        self.batch, self.streams = engine.batch, engine.streams
 
     @property
     def seconds(self) -> float:

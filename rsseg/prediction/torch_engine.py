@@ -38,6 +38,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    streams = 1
 
     def __init__(
         self,

@@ -32,12 +32,15 @@ class Workers:
     def __init__(self, count: int, name: str, leave: Callable[[], None] = lambda: None) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._given_up = threading.Event()
-        self._leave = leave
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
-            for number in range(count)
-        ]
-        for thread in self._threads:
+        self._name, self._leave = name, leave
+        self._threads: list[threading.Thread] = []
+        self.grow(count)
+
+    def grow(self, count: int) -> None:
+        """Have at least so many threads from now on."""
+        for number in range(len(self._threads), count):
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def __enter__(self) -> Workers:

@@ -1,8 +1,8 @@
 """Polygons of a map whose strips are spread over the workers of a Dask cluster.
 
 - `job`, `worker`: what goes between client and workers, and what these do
-- `front`: the results of a bounded number of tasks, in their order
 - `result`, `tool`: ``vectorise_on_cluster``, which joins the strips and writes the file
+- `whole`: the polygons of a map that is not spread, one of many
 
 The names are loaded when first used.
 """

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rsseg.errors import OptionError
-from rsseg.prediction.identity import fingerprint
+from rsseg.errors import ClusterError, OptionError, SceneError
+from rsseg.geo.state import State, fingerprint
 from rsseg.vectorise.strips import Work, libraries
 
-Terms = dict[str, Any]
-"""What all must agree on, by name."""
+_UNSEEN = 60.0
+"""Seconds to wait for a file that was written just now: network folders remember for so long what
+was there before."""
+
+_MOMENT = 0.5
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What decides about polygons beside the choices.
+
+    Args:
+        libraries: Versions by name.
+        files: What is known of the rasters, by what they are.
+    """
+
+    libraries: dict[str, str]
+    files: dict[str, list[State]]
 
 
 @dataclass(frozen=True)
@@ -32,45 +50,55 @@ class Done:
     found: Any
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A task that failed for a reason that trying again does not mend.
-
-    Args:
-        worker: Address of the worker.
-        host: Its machine.
-        reason: One sentence.
-    """
-
-    worker: str
-    host: str
-    reason: str
-
-
 def terms_of(work: Work) -> Terms:
-    """What decides about polygons beside the choices: libraries, and the state of the files.
+    """What the one who asks works with.
 
     Raises:
         SceneError: If a file cannot be seen.
     """
-    options = work.options
-    terms: Terms = libraries() | {"raster": fingerprint(work.raster)}
-    if options.confidence is not None:
-        terms["confidence"] = fingerprint(str(options.confidence))
-    return terms
+    files = {"raster": fingerprint(work.raster)}
+    if work.options.confidence is not None:
+        files["confidence"] = fingerprint(str(work.options.confidence))
+    return Terms(libraries(), files)
 
 
-def require_same(terms: Terms, own: Terms) -> None:
-    """Check that a worker would make what the others make.
+def require_same(terms: Terms, work: Work, patience: float = _UNSEEN) -> None:
+    """Check that a worker makes what the command would make.
+
+    Args:
+        terms: Those of the command.
+        work: What is to be made.
+        patience: Seconds until files have to be seen here as they are there.
 
     Raises:
-        OptionError: If it would not.
+        ClusterError: If it has other libraries.
+        OptionError: If it sees other files.
+        SceneError: If it sees none.
     """
-    for name, expected in terms.items():
-        if own.get(name) != expected:
+    for name, version in libraries().items():
+        if terms.libraries.get(name) != version:
+            raise ClusterError(
+                f"it differs from the command in {name}",
+                expected=terms.libraries.get(name),
+                got=version,
+                remedy="use the same versions of libraries everywhere",
+            )
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _require_files(terms.files, terms_of(work).files)
+        except (OptionError, SceneError):
+            if time.monotonic() >= until or not Path(work.raster).parent.is_dir():
+                raise
+        time.sleep(_MOMENT)
+
+
+def _require_files(files: dict[str, list[State]], own: dict[str, list[State]]) -> None:
+    for name, expected in files.items():
+        if own[name] != expected:
             raise OptionError(
                 f"it differs from the command in {name}",
                 expected=expected,
-                got=own.get(name),
-                remedy="use the same file, and the same versions of libraries, everywhere",
+                got=own[name],
+                remedy="have all see the same file by the same name",
             )

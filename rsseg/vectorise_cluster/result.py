@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rsseg.cluster.shares import busy, by_worker
 from rsseg.vectorise import VectoriseResult
 from rsseg.vectorise_cluster.job import Done
 
@@ -52,20 +53,15 @@ class ClusterResult(VectoriseResult):
         return asdict(self)
 
 
-class Tally:
-    """Adds up what each worker has done."""
-
-    def __init__(self) -> None:
-        self._shares: dict[str, tuple[str, int, int, float]] = {}
-
-    def add(self, done: Done) -> None:
-        """Count a task."""
-        _, tasks, pixels, seconds = self._shares.get(done.worker, (done.host, 0, 0, 0.0))
-        sums = tasks + 1, pixels + done.pixels, seconds + done.seconds
-        self._shares[done.worker] = (done.host, *sums)
-
-    def shares(self, seconds: float) -> Iterable[WorkerShare]:
-        """What each has done in so many seconds, in the order of their addresses."""
-        for address, (host, tasks, pixels, busy) in sorted(self._shares.items()):
-            share = min(1.0, busy / max(seconds, 1e-9))
-            yield WorkerShare(address, host, tasks, pixels, share)
+def shares_of(done: Iterable[Done], seconds: float) -> tuple[WorkerShare, ...]:
+    """What each worker has done in so many seconds, in the order of their addresses."""
+    return tuple(
+        WorkerShare(
+            worker=tasks[0].worker,
+            host=tasks[0].host,
+            tasks=len(tasks),
+            pixels=sum(task.pixels for task in tasks),
+            busy=busy(tasks, seconds),
+        )
+        for tasks in by_worker(done)
+    )

@@ -13,9 +13,10 @@ from typing import Any
 
 from distributed import Client
 
-from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.connecting import connected, local_workers
-from rsseg.prediction.cluster.watching import Patience, Watch
+from rsseg.cluster.connecting import Cluster, connected, name_of
+from rsseg.cluster.failing import good
+from rsseg.cluster.ordered_front import ordered_front
+from rsseg.cluster.watching import Patience, Watch
 from rsseg.vectorise import VectoriseOptions, VectoriseResult
 from rsseg.vectorise.formats import format_of
 from rsseg.vectorise.joined_rows import rows_in_strips
@@ -24,9 +25,8 @@ from rsseg.vectorise.reading import ClassStrips
 from rsseg.vectorise.strips import Work, strips_of
 from rsseg.vectorise.table import Table
 from rsseg.vectorise.tool import begin, write
-from rsseg.vectorise_cluster.front import ordered_front
-from rsseg.vectorise_cluster.job import Done, Failed, terms_of
-from rsseg.vectorise_cluster.result import ClusterResult, Tally
+from rsseg.vectorise_cluster.job import Done, terms_of
+from rsseg.vectorise_cluster.result import ClusterResult, shares_of
 from rsseg.vectorise_cluster.worker import compute
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ def vectorise_on_cluster(
     raster: str | Path,
     out: str | Path,
     *,
-    cluster: str,
+    cluster: str | Cluster,
     options: VectoriseOptions | None = None,
     patience: Patience | None = None,
     on_progress: Progress = lambda done, total: None,
@@ -50,7 +50,8 @@ def vectorise_on_cluster(
     Args:
         raster: One band of 8-bit codes.
         out: As for `vectorise`.
-        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine.
+        cluster: The address of a scheduler, ``local:N`` for N processes on this machine, or a
+            cluster that other tools use as well.
         options: Choices; ``memory`` bounds the rows at work on each worker.
         patience: How long to wait for workers that hang.
         on_progress: Called with pixels done and pixels in all, over all readings, in a thread.
@@ -65,26 +66,26 @@ def vectorise_on_cluster(
         OutputError: If the output is there already or cannot be written.
     """
     began, out, options = time.perf_counter(), Path(out), options or VectoriseOptions()
-    local_workers(cluster)
+    name = name_of(cluster)
     table = begin(raster, out, options)
     confidence = None if options.confidence is None else _everywhere(options.confidence)
     work = Work(
         _everywhere(raster), replace(options, confidence=confidence), format_of(out).lon_lat
     )
     ClassStrips(work.raster, confidence, options.memory)
-    tally = Tally()
+    done: list[Done] = []
     with connected(cluster) as client:
         watch, started = Watch(client, patience or Patience()), time.perf_counter()
         strips = strips_of(work.raster)
-        written = _carry_out(client, work, table, watch, tally, raster, out, on_progress)
+        written = _carry_out(client, work, table, watch, done, raster, out, on_progress)
         ended = time.perf_counter()
     return ClusterResult(
-        **vars(replace(written, notes=(*written.notes, *_notes(watch)))),
-        cluster=cluster,
+        **vars(replace(written, notes=(*written.notes, *watch.notes))),
+        cluster=name,
         strips=len(strips),
         seconds=ended - began,
         pipeline_seconds=ended - started,
-        workers=tuple(tally.shares(ended - started)),
+        workers=shares_of(done, ended - started),
     )
 
 
@@ -93,15 +94,15 @@ def _carry_out(
     work: Work,
     table: Table,
     watch: Watch,
-    tally: Tally,
+    done: list[Done],
     raster: str | Path,
     out: Path,
     on_progress: Progress,
 ) -> VectoriseResult:
-    """Have the workers outline all strips, and write what comes of them."""
+    """Have the workers outline all strips, note their tasks, and write what comes of them."""
     strips, terms, stopped = strips_of(work.raster), terms_of(work), Event()
     height, width = ClassStrips(work.raster).shape
-    shaping, done = table.shaping, 0
+    shaping, seen = table.shaping, 0
     total = height * width * (1 + (shaping.sieve > 1) + (shaping.min_area > 1))
 
     def on_time() -> None:
@@ -109,9 +110,9 @@ def _carry_out(
             raise CancelledError
 
     def on_pixels(pixels: int) -> None:
-        nonlocal done
-        done += pixels
-        on_progress(done, total)
+        nonlocal seen
+        seen += pixels
+        on_progress(seen, total)
 
     def spread(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         tasks = (
@@ -119,7 +120,7 @@ def _carry_out(
             for work, rows, changes in calls
         )
         for answer in ordered_front(client, compute, tasks, watch, on_time):
-            tally.add(_good(answer))
+            done.append(replace(good(answer), found=None))
             yield answer.found
 
     batches = ahead(rows_in_strips(work, table, strips, spread, on_pixels), stopped)
@@ -130,23 +131,3 @@ def _carry_out(
 def _everywhere(path: str | Path) -> str:
     """A name by which workers find it as well."""
     return str(Path(path).absolute()) if Path(path).exists() else str(path)
-
-
-def _good(answer: Done | Failed) -> Done:
-    """The answer of a worker.
-
-    Raises:
-        ClusterError: If it has failed.
-    """
-    if isinstance(answer, Failed):
-        raise ClusterError(f"the worker {answer.worker} on {answer.host} failed: {answer.reason}")
-    return answer
-
-
-def _notes(watch: Watch) -> Iterator[str]:
-    """What to know of the way the workers worked."""
-    if watch.lost:
-        yield (
-            f"{len(watch.lost)} workers hung and were taken out of the cluster: "
-            f"{', '.join(watch.lost)}"
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import threading
 import time
@@ -11,17 +10,12 @@ from typing import Any
 
 from distributed import Worker, get_worker
 
-from rsseg.errors import RssegError
-from rsseg.geo.remote import public_text
-from rsseg.prediction.cluster.worker import COUNT
+from rsseg.cluster.failing import Failed, failed
+from rsseg.cluster.ordered_front import KEYS
+from rsseg.cluster.watching import COUNT
 from rsseg.vectorise.adjacency import Bytes
 from rsseg.vectorise.strips import Rowspan, Work
-from rsseg.vectorise_cluster.job import Done, Failed, Terms, require_same, terms_of
-
-_LOG = logging.getLogger("distributed.worker")
-
-KEYS = "rsseg-strip-"
-"""What the keys of the tasks begin with."""
+from rsseg.vectorise_cluster.job import Done, Terms, require_same
 
 
 class Signs:
@@ -81,10 +75,10 @@ def compute(
     began, worker = time.perf_counter(), get_worker()
     try:
         with _signs(worker) as on_pixels:
-            require_same(terms, terms_of(work))
+            require_same(terms, work)
             found = function(work, rows, changes, on_pixels)
     except Exception as error:
-        return _failed(worker, error)
+        return failed(worker, error)
     seconds = time.perf_counter() - began
     return Done(worker.address, platform.node(), pixels, seconds, found)
 
@@ -95,13 +89,3 @@ def _signs(worker: Worker) -> Signs:
     if not isinstance(known, Signs):
         known = worker.metrics[COUNT] = Signs(known)
     return known
-
-
-def _failed(worker: Worker, error: Exception) -> Failed:
-    """What to tell the client; of a mistake of ours the worker's log has the traceback."""
-    told = str(error)
-    if not isinstance(error, RssegError):
-        _LOG.exception("a task of rsseg failed")
-        told = f"{type(error).__name__}: {error}"
-    reason = public_text("; ".join([told, *getattr(error, "__notes__", [])]))
-    return Failed(worker.address, platform.node(), reason)

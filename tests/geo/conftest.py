@@ -44,6 +44,12 @@ class Server:
             return list(json.load(answer)["written"])
 
     @property
+    def asked(self) -> dict[str, int]:
+        """How often each kind of request came, by method and name; numbers of shards left out."""
+        with urlopen(f"{self.url}/.book") as answer:
+            return dict(json.load(answer)["asked"])
+
+    @property
     def pending(self) -> dict[str, str]:
         """Paths of the multipart uploads that were begun and neither completed nor aborted."""
         with urlopen(f"{self.url}/.book") as answer:

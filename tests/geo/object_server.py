@@ -1,21 +1,26 @@
 """A small object store on loopback that speaks as S3 does, path-style, and fails when told to.
 
-Beside what ``range_server.py`` does, it takes whole objects, multipart uploads, which it lists and
-aborts, and deletions. ``pending`` of the book are the uploads that were begun.
-``put_how`` and ``put_times`` of the book are failures of writing.
+Beside what ``range_server.py`` does, it lists folders, a few names at a time, takes whole objects,
+multipart uploads, which it lists and aborts, and deletions, of several objects too. ``pending`` of
+the book are the uploads that were begun. ``put_how`` and ``put_times`` of the book are failures of
+writing, ``list_how`` is one of listing. ``asked`` counts requests by kind and suffix of the name.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
+from xml.sax.saxutils import escape, unescape
 
 from range_server import BOOK, Handler, Server  # a program's folder is where it looks first
 
 BOOK |= {"put_how": None, "put_times": 0, "written": [], "pending": {}}
+BOOK |= {"list_how": None, "page": 1000, "asked": {}}
 UPLOADS: dict[str, dict[int, bytes]] = {}
+_COUNTING = threading.Lock()
 
 
 class Store(Handler, BaseHTTPRequestHandler):
@@ -23,7 +28,12 @@ class Store(Handler, BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         query = parse_qs(urlparse(self.path).query, keep_blank_values=True)
+        if "delimiter" in query:
+            self._list(query)
+            return
         if "uploads" not in query:
+            if self.path != "/.book":
+                self._count("GET")
             super().do_GET()
             return
         bucket, prefix = urlparse(self.path).path.strip("/"), query.get("prefix", [""])[0]
@@ -36,7 +46,12 @@ class Store(Handler, BaseHTTPRequestHandler):
             200, f"<ListMultipartUploadsResult>{listed}</ListMultipartUploadsResult>".encode()
         )
 
+    def do_HEAD(self) -> None:
+        self._count("HEAD")
+        super().do_HEAD()
+
     def do_PUT(self) -> None:
+        self._count("PUT")
         data, query = self._body(), parse_qs(urlparse(self.path).query)
         if self._refused():
             return
@@ -55,7 +70,15 @@ class Store(Handler, BaseHTTPRequestHandler):
         if self.path == "/.book":
             super().do_POST()
             return
-        self._body()
+        data = self._body()
+        if "delete" in query:
+            self._count("DELETE")
+            keys = [unescape(key) for key in re.findall(r"<Key>(.*?)</Key>", data.decode())]
+            for key in keys:
+                (self._place() / key).unlink(missing_ok=True)
+            told = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+            self._tell(200, f"<DeleteResult>{told}</DeleteResult>".encode())
+            return
         if self._refused():
             return
         if "uploads" in query:
@@ -71,12 +94,43 @@ class Store(Handler, BaseHTTPRequestHandler):
             self._tell(200, b"<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
 
     def do_DELETE(self) -> None:
+        self._count("DELETE")
         query = parse_qs(urlparse(self.path).query)
         if "uploadId" in query:
             BOOK["pending"].pop(query["uploadId"][0])
         else:
             self._place().unlink(missing_ok=True)
         self._tell(204, b"")
+
+    def _list(self, query: dict[str, list[str]]) -> None:
+        """What lies in a folder, as ListObjects of S3 tells it."""
+        self._count("LIST")
+        if BOOK["list_how"] is not None:
+            self._tell(BOOK["list_how"], b"<Error><Code>AccessDenied</Code></Error>")
+            return
+        prefix, marker = (query.get(name, [""])[0] for name in ("prefix", "marker"))
+        folder = self._place() / prefix
+        there = [each for each in folder.iterdir() if not _bare(each)] if folder.is_dir() else []
+        found = sorted(f"{prefix}{each.name}{'/' * each.is_dir()}" for each in there)
+        left = [key for key in found if key > marker]
+        page = left[: BOOK["page"]]
+        listed = "".join(
+            f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
+            if key.endswith("/")
+            else f"<Contents><Key>{escape(key)}</Key><Size>{(self._place() / key).stat().st_size}"
+            "</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            for key in page
+        )
+        more = len(left) > len(page)
+        after = f"<NextMarker>{escape(page[-1])}</NextMarker>" if more else ""
+        told = f"<Prefix>{escape(prefix)}</Prefix><IsTruncated>{str(more).lower()}</IsTruncated>"
+        self._tell(200, f"<ListBucketResult>{told}{after}{listed}</ListBucketResult>".encode())
+
+    def _count(self, kind: str) -> None:
+        name = Path(urlparse(self.path).path).name
+        what = f"{kind} {re.sub(r'part_[0-9]+', 'part', name)}" if kind != "LIST" else kind
+        with _COUNTING:
+            BOOK["asked"][what] = BOOK["asked"].get(what, 0) + 1
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -99,7 +153,7 @@ class Store(Handler, BaseHTTPRequestHandler):
         return True
 
     def _place(self) -> Path:
-        return Path(BOOK["folder"]) / urlparse(self.path).path.lstrip("/")
+        return Path(BOOK["folder"]) / unquote(urlparse(self.path).path).lstrip("/")
 
     def _bucket(self) -> bool:
         name = re.match(r"/([^/]+)", self.path)
@@ -119,6 +173,11 @@ class Store(Handler, BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+
+def _bare(place: Path) -> bool:
+    """Whether it is a folder without files below, which a store would not know."""
+    return place.is_dir() and not any(each.is_file() for each in place.rglob("*"))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from rsseg.geo.objects import (
     is_address,
     is_object,
     joined,
+    object_names,
     object_size,
     put_object,
     read_object,
-    remove_object,
+    remove_objects,
     require_store,
 )
 
@@ -65,7 +66,7 @@ def test_a_file_and_back(file: Path, store: Any, folder: str) -> None:
     file.write_bytes(b"other")
     put_object(file, name)
     assert read_object(name) == b"other"
-    assert remove_object(name)
+    assert remove_objects([name])
     assert object_size(name) is None
     with pytest.raises(SceneError, match="there is no file"):
         read_object(name)
@@ -185,6 +186,37 @@ def test_what_arrives_short_is_told(
     monkeypatch.setattr(objects, "object_size", lambda name: 7)
     with pytest.raises(OutputError, match="7 bytes have arrived of 100003"):
         put_object(file, "s3://maps/a.bin")
+
+
+@pytest.mark.parametrize("folder", ["/vsimem/rsseg-names", "s3://maps/deep"])
+def test_what_lies_in_a_folder(file: Path, store: Any, folder: str) -> None:
+    store.tell(page=2)
+    assert object_names(folder, "z") == []
+    for name in ("z", "a &b", "c/d", "e"):
+        put_object(b"1234", f"{folder}/{name}")
+    assert sorted(object_names(folder, "z")) == ["a &b", "c", "e", "z"]
+    assert read_object(f"{folder}/a &b") == b"1234"
+    put_object(b"5", f"{folder}/f")
+    assert "f" in object_names(folder, "z"), "nothing is remembered"
+    assert remove_objects([f"{folder}/{name}" for name in ("z", "a &b", "c/d", "e", "f")])
+    assert object_names(folder, "z") == []
+
+
+def test_many_objects_are_deleted_by_one_request(store: Any) -> None:
+    names = [f"s3://maps/part_{number}" for number in range(5)]
+    for name in names:
+        put_object(b"1", name)
+    assert remove_objects(names)
+    assert [count for kind, count in store.asked.items() if "DELETE" in kind] == [1]
+    assert not remove_objects(names[:1]) or object_size(names[0]) is None
+
+
+def test_a_folder_that_may_not_be_listed(store: Any) -> None:
+    put_object(b"1", "s3://maps/deep/z")
+    store.tell(list_how=403)
+    with pytest.raises(OutputError, match="s3://maps/deep cannot be listed.*read and list") as told:
+        object_names("s3://maps/deep", "z")
+    assert "\n" not in str(told.value)
 
 
 def test_no_bucket(file: Path, store: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from rsseg.errors import OptionError, OutputError
-from rsseg.prediction import PredictOptions, scene_run
+from rsseg.prediction import PredictOptions
+from rsseg.prediction import scenes as tool
 from rsseg.prediction.delivering import asked_journal, deliver
 from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.results_index import index_results
@@ -108,7 +109,7 @@ def test_what_did_not_get_there_is_not_made_again(
     run: Run, make_scene: Any, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = make_scene("in/0.tif")
-    real = scene_run.carry_out
+    real = tool.carry_out
 
     def then_refused(*work: Any, **rest: Any) -> Any:
         made = real(*work, **rest)
@@ -116,7 +117,7 @@ def test_what_did_not_get_there_is_not_made_again(
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene_run, "carry_out", then_refused)
+        patch.setattr(tool, "carry_out", then_refused)
         (outcome,) = run(scene)
     assert "cannot be written, tried 3 times" in str(outcome.error)
     assert not any(name.endswith("0.tif") for name in bucket.files())

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +297,28 @@ def test_a_batch_is_scored_window_by_window(embedded: Path) -> None:
     together = ours(windows)
     for window, scores in zip(windows, together, strict=True):
         np.testing.assert_array_equal(ours(window[None])[0], scores)
+
+
+def test_threads_get_the_scores_of_one(embedded: Path) -> None:
+    """Whatever the streams; results last as long as promised, and time is counted once."""
+    windows = raw_windows("uint8", count=12, side=64)
+    graph, bundle = onnx_graph(embedded), read_bundle(embedded)
+    alone = OpenVINOEngine(graph, bundle, 64, windows.dtype, "fp32")
+    expected = alone(windows)
+    shared = OpenVINOEngine(graph, bundle, 64, windows.dtype, "fp32", streams=2)
+
+    def score(share: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        kept: list[tuple[int, np.ndarray]] = []
+        for number in share:
+            kept.append((number, shared(windows[number, None])))
+            for earlier, scores in kept[-(shared.streams + 1) :]:
+                np.testing.assert_array_equal(scores[0], expected[earlier])
+        return kept
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(score, np.split(np.arange(12), 2)))) == 2
+    assert 0 < shared.seconds <= time.perf_counter() - began
 
 
 def test_a_graph_of_other_classes_is_refused(embedded: Path, make_bundle: Any) -> None:

@@ -94,6 +94,9 @@ def test_no_text_breaks_a_parser(text: str) -> None:
         ({"overlap": -0.1}, "a fraction"),
         ({"overlap": math.nan}, "a fraction"),
         ({"overlap": -1}, "negative"),
+        ({"gsd": 0.0}, "no positive number"),
+        ({"gsd": math.inf}, "no positive number"),
+        ({"gsd": math.nan}, "no positive number"),
     ],
 )
 def test_values_out_of_range_are_refused(choices: dict[str, Any], message: str) -> None:

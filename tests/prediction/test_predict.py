@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from rsseg.geo.class_raster import read_legend
 from rsseg.legend import NODATA
 from rsseg.prediction import PredictOptions, PredictResult, predict
 from rsseg.prediction.plan import make_plan
+from rsseg.prediction.predict import expected_seconds
 
 NORTH_UP = Affine(0.25, 0, 155_000, 0, -0.25, 463_000)
 SOUTH_UP = Affine(0.25, 0, 155_000, 0, 0.25, 463_000)
@@ -662,6 +665,37 @@ def test_every_refusal_is_one_sentence(make_scene: Any, run: Run) -> None:
     with pytest.raises(RssegError) as caught:
         run(make_scene(), nn.Conv2d(4, 4, 1))
     assert "\n" not in str(caught.value)
+
+
+# Time
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_time_is_told_from_all_threads_that_compute_at_once(
+    make_scene: Any, make_bundle: Any, pointwise: Any, streams: int
+) -> None:
+    """The calling one is among them: a compiled network runs only where it was made."""
+    meeting, used = threading.Barrier(streams, timeout=10), set[int]()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.streams = streams
+
+        def __call__(self, windows: np.ndarray) -> np.ndarray:
+            meeting.wait()
+            used.add(threading.get_ident())
+            time.sleep(0.02)
+            return windows
+
+        def to_host(self, scores: np.ndarray) -> np.ndarray:
+            return scores
+
+    options = PredictOptions(tile_size=32)
+    work = make_plan(make_scene(), make_bundle(), None, pointwise(), options)
+    engine: Any = Slow()
+    assert expected_seconds(work, engine) >= 0.02 * work.passes / streams
+    assert threading.get_ident() in used
+    assert len(used) == streams
 
 
 # Names

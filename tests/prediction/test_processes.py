@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -253,6 +254,30 @@ def test_an_interrupt_does_not_wait_for_a_forward_pass(scene: Path, tmp_path: Pa
     assert status not in (0, -signal.SIGSEGV, -signal.SIGABRT)
     assert "KeyboardInterrupt" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_does_not_wait_for_a_silent_server(tmp_path: Path) -> None:
+    """GDAL has half a minute of patience with one that takes a request and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/scene.tif"
+        code = "import sys\nfrom rsseg_cli.main import main\nmain(sys.argv[1:])"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "predict", address, "--out", str(tmp_path / "map.tif")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(1)
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            status, errors = ended(process)
+            assert time.monotonic() - began < 5
+    assert (status, errors) == (1, "Error: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

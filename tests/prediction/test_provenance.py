@@ -47,7 +47,8 @@ def test_ground_control_points_are_kept(
         confidence=tmp_path / "sure.tif", probabilities=tmp_path / "shares.tif", tile_size=32
     )
     out = tmp_path / "map.tif"
-    predict(controlled, out, bundle=bundle, network=network, options=options)
+    result = predict(controlled, out, bundle=bundle, network=network, options=options)
+    assert any("control points alone, and so has the map" in note for note in result.notes)
     codes, near = truth(controlled, network, bundle)
     assert np.array_equal(read(out)[~near], codes[~near])
     given, crs = places(controlled)

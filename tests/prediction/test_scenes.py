@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from rsseg.errors import BundleError, OptionError, OutputError
-from rsseg.prediction import PredictOptions, predict, scene_run
+from rsseg.prediction import PredictOptions, last_engine, predict
+from rsseg.prediction import scenes as tool
 from rsseg.prediction.outcomes import SceneOutcome, Totals
 from rsseg.prediction.predict import plan
 from rsseg.prediction.records import read_record
-from rsseg.prediction.scene_run import LastEngine
 from rsseg.prediction.scenes import predict_scenes
 
 Run = Callable[..., list[SceneOutcome]]
@@ -73,13 +73,13 @@ def test_the_engine_is_loaded_once_for_scenes_of_a_kind(
     run: Run, make_scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    real = scene_run.load_engine
+    real = last_engine.load_engine
 
     def load(work: Any, *rest: Any) -> Any:
         loaded.append(work.dtype)
         return real(work, *rest)
 
-    monkeypatch.setattr(scene_run, "load_engine", load)
+    monkeypatch.setattr(last_engine, "load_engine", load)
     kinds = ("uint8", "uint8", "uint16", "uint16", "uint8")
     files = [make_scene(f"in/{n}.tif", dtype=kind) for n, kind in enumerate(kinds)]
     assert states(run(*files)) == ["done"] * 5
@@ -95,7 +95,7 @@ def test_on_a_gpu_a_wider_scene_gets_an_engine_that_leaves_it_room(
         loaded.append(work.grid.width)
         return object()
 
-    monkeypatch.setattr(scene_run, "load_engine", load)
+    monkeypatch.setattr(last_engine, "load_engine", load)
     plans = [
         plan(
             make_scene(f"{width}.tif", width=width),
@@ -107,7 +107,7 @@ def test_on_a_gpu_a_wider_scene_gets_an_engine_that_leaves_it_room(
     ]
     for device, expected in (("cpu", [70]), ("cuda", [70, 80])):
         loaded.clear()
-        engines = LastEngine()
+        engines = last_engine.LastEngine()
         for work in plans:
             engines(replace(work, placement=replace(work.placement, device=device)))
         assert loaded == expected
@@ -172,14 +172,14 @@ def test_a_failing_scene_does_not_stop_the_others(
     assert states(outcomes) == ["done", "failed", "failed", "done"]
     assert "too few bands" in str(outcomes[1].error)
     assert "there is no file" in str(outcomes[2].error)
-    real = scene_run.carry_out
+    real = tool.carry_out
 
     def odd(work: Any, out: Path, **rest: Any) -> Any:
         if "2.tif" in work.scene:
             raise ZeroDivisionError("nobody has thought of this")
         return real(work, out, **rest)
 
-    monkeypatch.setattr(scene_run, "carry_out", odd)
+    monkeypatch.setattr(tool, "carry_out", odd)
     outcomes = run(three[2], make_scene("in/4.tif"))
     assert states(outcomes) == ["failed", "done"]
     assert outcomes[0].error == "ZeroDivisionError: nobody has thought of this"
@@ -191,7 +191,7 @@ def test_reasons_of_failures_hold_no_key(
     def odd(work: Any, out: Path, **rest: Any) -> Any:
         raise OSError("cannot read '/vsicurl/https://me:pw@host/a.tif?X-Amz-Signature=abc' now")
 
-    monkeypatch.setattr(scene_run, "carry_out", odd)
+    monkeypatch.setattr(tool, "carry_out", odd)
     (outcome,) = run(three[0])
     assert outcome.error == "OSError: cannot read '/vsicurl/https://host/a.tif' now"
 
@@ -199,7 +199,7 @@ def test_reasons_of_failures_hold_no_key(
 def test_a_killed_run_goes_on_in_the_scene_it_was_in(
     run: Run, three: list[Path], stopped: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scene_run.carry_out
+    real = tool.carry_out
 
     def killed(work: Any, out: Path, **rest: Any) -> Any:
         if "1.tif" in work.scene:
@@ -207,7 +207,7 @@ def test_a_killed_run_goes_on_in_the_scene_it_was_in(
         return real(work, out, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene_run, "carry_out", killed)
+        patch.setattr(tool, "carry_out", killed)
         with pytest.raises(KeyboardInterrupt):
             run(*three)
     assert states(run(*three)) == ["skipped", "done", "done"]

@@ -39,11 +39,11 @@ main(sys.argv[1:])
 SLOW = """
 import time
 import rsseg.prediction.openvino_engine as engines
-forward = engines.OpenVINOEngine._forward
-def slow(self, window):
+forward = engines.OpenVINOEngine.__call__
+def slow(self, windows):
     time.sleep(0.02)
-    return forward(self, window)
-engines.OpenVINOEngine._forward = slow
+    return forward(self, windows)
+engines.OpenVINOEngine.__call__ = slow
 """
 WORDS = ("--engine", "openvino", "--tile-size", "64", "--memory", "4GB")
 

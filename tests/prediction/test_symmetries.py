@@ -14,7 +14,7 @@ from rsseg.prediction.symmetries import SYMMETRIES, Symmetric
 class Recording:
     """An engine that reuses its result, as engines may; scores by a function of the windows."""
 
-    name, device, precision, batch = "recording", "cpu", "fp32", 3
+    name, device, precision, batch, streams = "recording", "cpu", "fp32", 3, 2
 
     def __init__(self, score: Any, to: Any = np.asarray) -> None:
         self._score, self._to, self.seen = score, to, []
@@ -74,4 +74,4 @@ def test_it_stands_for_its_engine() -> None:
     engine = Recording(lambda windows: windows)
     symmetric = Symmetric(engine, "flip")
     assert (symmetric.name, symmetric.device, symmetric.precision) == ("recording", "cpu", "fp32")
-    assert symmetric.batch == 3
+    assert (symmetric.batch, symmetric.streams) == (3, 2)

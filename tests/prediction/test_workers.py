@@ -27,6 +27,18 @@ def test_calls_wait_for_each_other_only_where_threads_lack() -> None:
         assert sorted(each.result() for each in both) == [0, 1]
 
 
+def test_threads_are_added_and_end_with_the_others() -> None:
+    before = threading.active_count()
+    meeting = threading.Barrier(3, timeout=10)
+    with Workers(1, "test") as workers:
+        for count in (3, 2):  # fewer change nothing
+            workers.grow(count)
+            assert threading.active_count() == before + 3
+        met = [workers.submit(meeting.wait) for _ in range(3)]
+        assert sorted(each.result() for each in met) == [0, 1, 2]
+    assert threading.active_count() == before
+
+
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 def test_an_exception_comes_to_who_waits(kind: type[BaseException]) -> None:
     def fail() -> None:

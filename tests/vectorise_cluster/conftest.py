@@ -1,12 +1,7 @@
-"""A scheduler and workers as real processes on loopback, and a class map of several strips."""
+"""Real processes on loopback, and a class map of several strips."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,17 +15,6 @@ from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import LAND_COVER, NODATA
 
-SMALL_STRIPS = """
-import rsseg.vectorise.strips as strips
-strips.strips_of.__defaults__ = (1,)
-"""
-COMMAND = """
-import sys
-{preload}
-from rsseg_cli.main import main
-if __name__ == "__main__":
-    main(sys.argv[1:])
-"""
 SLOW = """
 import time
 import rsseg.vectorise_cluster.worker as worker
@@ -44,76 +28,11 @@ if worker.require_same.__name__ == "require_same":  # Dask may run this twice
 """
 
 
-class Processes:
-    """Starts processes, and ends those that are left."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.begun: list[subprocess.Popen[str]] = []
-        self.address = ""
-
-    def start(self, *command: object, **more: Any) -> subprocess.Popen[str]:
-        """A process whose output is kept in pipes, or goes to a file."""
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-        process = subprocess.Popen([str(word) for word in command], text=True, **streams)
-        self.begun.append(process)
-        return process
-
-    def scheduler(self) -> subprocess.Popen[str]:
-        """A scheduler; its address is noted."""
-        path = self.folder / "scheduler.json"
-        process = self._dask(
-            *("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
-            *("--no-show", "--scheduler-file", path),
-        )
-        while not path.exists() or not path.read_text():
-            assert process.poll() is None
-            time.sleep(0.02)
-        self.address = json.loads(path.read_text())["address"]
-        return process
-
-    def worker(self, more: str = "") -> subprocess.Popen[str]:
-        """A worker of one thread."""
-        preload = self.folder / f"preload{len(self.begun)}.py"
-        preload.write_text(more)
-        return self._dask(
-            *("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"),
-            *("--preload", preload, "--host", "127.0.0.1", "--memory-limit", "0"),
-            *("--local-directory", self.folder / "dask"),
-        )
-
-    def wait_for_workers(self) -> None:
-        """Until all that were started are registered."""
-        for number, process in enumerate(self.begun):
-            log = self.folder / f"dask{number}.log"
-            while "worker" in process.args and "Registered to" not in log.read_text():
-                assert process.poll() is None
-                time.sleep(0.02)
-
-    def vectorise(self, *arguments: object, more: str = "") -> subprocess.Popen[str]:
-        """``rsseg vectorise`` with strips of a row of blocks."""
-        script = self.folder / f"rsseg{len(self.begun)}.py"
-        script.write_text(COMMAND.format(preload=SMALL_STRIPS + more))
-        return self.start(sys.executable, script, "vectorise", *arguments, start_new_session=True)
-
-    def end(self) -> None:
-        """Kill what is left, stopped ones too."""
-        for process in self.begun:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
-    def _dask(self, *arguments: object) -> subprocess.Popen[str]:
-        with (self.folder / f"dask{len(self.begun)}.log").open("w") as log:
-            command = sys.executable, "-m", "dask", *arguments
-            return self.start(*command, stdout=log, stderr=log, env=dict(os.environ))
-
-
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    """A starter of processes that end with the test."""
+def processes(tmp_path: Path, makers: Any) -> Iterator[Any]:
+    """A starter of processes that end with the test, see `Processes` of ``cluster``."""
     (tmp_path / "processes").mkdir()
-    made = Processes(tmp_path / "processes")
+    made = makers("cluster").Processes(tmp_path / "processes")
     yield made
     made.end()
 

@@ -6,25 +6,28 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from rsseg.errors import OptionError
+from rsseg.cluster.ordered_front import KEYS
+from rsseg.errors import ClusterError, OptionError, SceneError
 from rsseg.vectorise import VectoriseOptions
-from rsseg.vectorise.strips import Work, libraries
+from rsseg.vectorise.strips import Work
 from rsseg.vectorise_cluster.job import Done, require_same, terms_of
-from rsseg.vectorise_cluster.result import Tally
-from rsseg.vectorise_cluster.worker import KEYS, Signs
+from rsseg.vectorise_cluster.result import shares_of
+from rsseg.vectorise_cluster.worker import Signs
 from rsseg_cli.main import main
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 
 CLEAN = ("--sieve", 6, "--min-area", 8, "--simplify", 1, "--smooth", "--connectivity", 8)
 IMPATIENT = """
-import rsseg.prediction.cluster.watching as watching
+import rsseg.cluster.watching as watching
 watching.Patience.__init__.__defaults__ = ({worker}, {workers})
 """
 
@@ -57,11 +60,22 @@ def test_terms_are_those_of_the_files_and_libraries(land_map: Path) -> None:
     sure = str(land_map.with_name("sure.tif"))
     work = Work(str(land_map), VectoriseOptions(confidence=sure), lon_lat=False)
     terms = terms_of(work)
-    assert set(terms) == {*libraries(), "raster", "confidence"}
-    require_same(terms, terms_of(work))
+    assert set(terms.files) == {"raster", "confidence"}
+    require_same(terms, work)
+    before = land_map.stat()
     os.utime(land_map, (1, 1))
     with pytest.raises(OptionError, match="differs from the command in raster"):
-        require_same(terms, terms_of(work))
+        require_same(terms, work, patience=0)
+    other = replace(terms, libraries=terms.libraries | {"GEOS": "1.0"})
+    with pytest.raises(ClusterError, match="differs from the command in GEOS, expected 1.0"):
+        require_same(other, work)  # at once: that does not change
+    # a network folder that still tells of what was there before
+    later = Timer(0.2, os.utime, (land_map,), {"ns": (before.st_atime_ns, before.st_mtime_ns)})
+    later.start()
+    require_same(terms, work, patience=30)
+    land_map.rename(land_map.with_name("moved.tif"))
+    with pytest.raises(SceneError, match="there is no file"):
+        require_same(terms, work, patience=0)
 
 
 def test_signs_of_life() -> None:
@@ -80,10 +94,8 @@ def test_signs_of_life() -> None:
 
 
 def test_shares_add_up() -> None:
-    tally = Tally()
-    for address, pixels in (("b", 5), ("a", 7), ("b", 6)):
-        tally.add(Done(address, "host", pixels, 1.0, None))
-    one, two = tally.shares(4.0)
+    made = (("b", 5), ("a", 7), ("b", 6))
+    one, two = shares_of([Done(name, "host", pixels, 1.0, None) for name, pixels in made], 4.0)
     assert (one.worker, one.tasks, one.pixels, one.busy) == ("a", 1, 7, 0.25)
     assert (two.worker, two.tasks, two.pixels, two.busy) == ("b", 2, 11, 0.5)
 

@@ -1,10 +1,9 @@
-"""A prediction spread over the workers of a Dask cluster; ``distributed`` is imported only here."""
+"""A prediction spread over the workers of a Dask cluster."""
 
 from rsseg.lazy import names_from
 
 __all__ = [
     "ClusterResult",
-    "Patience",
     "WorkerShare",
     "predict_on_cluster",
     "predict_scenes_on_cluster",
@@ -14,7 +13,6 @@ __getattr__ = names_from(
     __name__,
     {
         "ClusterResult": "result",
-        "Patience": "watching",
         "WorkerShare": "result",
         "predict_on_cluster": "tool",
         "predict_scenes_on_cluster": "scenes",

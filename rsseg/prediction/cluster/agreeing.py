@@ -6,19 +6,21 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from distributed import Client
 
+from rsseg.cluster.failing import Failed, good
+from rsseg.cluster.orders import result_of
+from rsseg.cluster.watching import PREFIX, Watch
 from rsseg.errors import ClusterError, RssegError
-from rsseg.prediction.cluster.front import result_of
-from rsseg.prediction.cluster.job import Failed, Job, Report, Terms
+from rsseg.prediction.cluster.job import Job, Report, Terms
+from rsseg.prediction.cluster.places import settled
 from rsseg.prediction.cluster.terms import require_same
-from rsseg.prediction.cluster.watching import PREFIX, Watch
 from rsseg.prediction.cluster.worker import report, tell_terms
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.staging import Place
 
-Answer = TypeVar("Answer")
 _MOMENT = 0.05
 
 
@@ -37,6 +39,7 @@ def agree_on_plan(client: Client, job: Job, watch: Watch) -> tuple[Report, Job]:
 
     Raises:
         ClusterError: If no worker answers, one cannot do the job, or comes to another plan.
+        OutputError: If shards go to an object store that takes none from here.
     """
     workers = present_workers(client, watch)
     answers: list[Report] = []
@@ -44,19 +47,24 @@ def agree_on_plan(client: Client, job: Job, watch: Watch) -> tuple[Report, Job]:
         answers = _ask_each(client, report, (job,), [workers.pop(0)], watch)
     if not answers:
         raise ClusterError("no worker of the cluster answers", remedy="start others")
-    agreed = job.agreed(answers[0])
+    first = settled(job, answers[0])
+    agreed = job.agreed(first)
     _ask_each(client, report, (agreed,), workers, watch)
-    return answers[0], agreed
+    return first, agreed
 
 
 def agree_on_terms(
-    client: Client, folder: Path, model: Path | None, options: PredictOptions, watch: Watch
+    client: Client,
+    folders: Sequence[Place],
+    model: Path | None,
+    options: PredictOptions,
+    watch: Watch,
 ) -> None:
     """Have all workers come to one engine, device and precision, before the first scene is opened.
 
     Args:
         client: Of the cluster.
-        folder: Of the maps.
+        folders: Where workers write, on a disk or in a store.
         model: A model file; None for the embedded model.
         options: The user's choices.
         watch: Looks after the workers.
@@ -65,7 +73,7 @@ def agree_on_terms(
         ClusterError: If no worker answers, one cannot compute, or would do so otherwise.
     """
     workers = present_workers(client, watch)
-    answers: list[Terms] = _ask_each(client, tell_terms, (folder, model, options), workers, watch)
+    answers: list[Terms] = _ask_each(client, tell_terms, (folders, model, options), workers, watch)
     if not answers:
         raise ClusterError("no worker of the cluster answers", remedy="start others")
     first, *others = answers
@@ -82,17 +90,6 @@ def present_workers(client: Client, watch: Watch) -> list[str]:
         watch.look()
         time.sleep(_MOMENT)
     return sorted(watch.workers)
-
-
-def good(answer: Answer | Failed) -> Answer:
-    """The answer of a worker.
-
-    Raises:
-        ClusterError: If it has failed.
-    """
-    if isinstance(answer, Failed):
-        raise ClusterError(str(answer))
-    return answer
 
 
 def _ask_each(

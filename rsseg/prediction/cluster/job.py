@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rsseg.geo.scene_list import Named
 from rsseg.geo.shards import Shard
@@ -12,8 +12,12 @@ from rsseg.prediction.manifest import Manifest
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.parts import Parts
 
-Work = tuple[int, ...] | Literal["report", "join"]
-"""What is to be done of a scene: some shards by their indices, a report, or a map of all shards."""
+if TYPE_CHECKING:
+    from rsseg.vectorise_cluster.whole import WholeMap
+
+Work: TypeAlias = "tuple[int, ...] | Literal['report', 'join'] | WholeMap"
+"""What is to be done of a scene: some shards by their indices, a report, a map of all shards, or
+the polygons of a map."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Job:
 
     Args:
         scene: What is read; every worker sees it by this name. An item of STAC is looked up there.
-        out: The map to come, an absolute path; every worker sees its folder.
+        out: The map to come, an absolute path; every worker sees its folder, unless shards lie in
+            a store.
         model: A model file, an absolute path; None for the embedded model.
         options: The user's choices.
         assets: Assets of an item that the user asks for.
         forward: Windows of a forward pass, where an unfinished run tells.
         plan: What all have agreed on, see `Plan.journal`; None before.
+        store: Where shards lie in an object store, such as ``s3://bucket/map.tif.parts``; None for
+            the folder beside ``out``.
     """
 
     scene: Named
@@ -37,6 +44,7 @@ class Job:
     assets: tuple[str, ...] = ()
     forward: int | None = None
     plan: dict[str, Any] | None = None
+    store: str | None = None
 
     def agreed(self, first: Report) -> Job:
         """The same as all do it, when one worker has measured what had to be measured."""
@@ -131,23 +139,14 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A task, or a plan, that failed for a reason that trying again does not mend.
+class Outlined:
+    """Polygons that were made of a map.
 
     Args:
-        worker: Address of the worker.
-        host: Its machine.
-        reason: One sentence.
-        whole: Whether it is no matter of the scene, but of the worker or the model.
+        polygons: How many there are.
     """
 
-    worker: str
-    host: str
-    reason: str
-    whole: bool = False
-
-    def __str__(self) -> str:
-        return f"the worker {self.worker} on {self.host} failed: {self.reason}"
+    polygons: int
 
 
 def job_of(
@@ -156,6 +155,7 @@ def job_of(
     model: str | Path | None,
     options: PredictOptions,
     assets: tuple[str, ...] = (),
+    store: str | None = None,
 ) -> Job:
     """The job of a scene, whose files are named so that workers find them as well."""
     if isinstance(scene, str) and Path(scene).exists():
@@ -174,6 +174,7 @@ def job_of(
         ),
         assets=assets,
         forward=None if options.restart else Parts(out).recorded("forward"),
+        store=store,
     )
 
 

@@ -7,15 +7,20 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rsseg.prediction.cluster.job import Done, Job, Report
+from rsseg.prediction.cluster.places import parts_of, settled
 from rsseg.prediction.cluster.predictor import joined
 from rsseg.prediction.cluster.result import Times, cluster_result
 from rsseg.prediction.dealing import runs
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.prospect import Prospect
 from rsseg.prediction.scene_entries import SceneEntry
-from rsseg.prediction.scene_run import Finished, SceneRun
+from rsseg.prediction.scene_run import Finished, Mapped, SceneRun
+
+if TYPE_CHECKING:
+    from rsseg.vectorise_cluster.whole import WholeMap
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,19 @@ class Found:
     parts: Parts
     tasks: deque[tuple[int, ...]]
     before: int
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A scene whose map is there, and whose polygons a worker is to make.
+
+    Args:
+        mapped: The map.
+        order: What the worker is told.
+    """
+
+    mapped: Mapped
+    order: WholeMap
 
 
 @dataclass
@@ -53,6 +71,8 @@ class OpenScene:
         computed: When the last of them was done.
         failure: Why it has failed.
         joins: Whether a worker is to join it.
+        bare: Its map, if polygons of it are to be made.
+        outlines: Whether a worker is to be told of that.
         keeping: What becomes of it, in a while.
     """
 
@@ -61,7 +81,7 @@ class OpenScene:
     began: float
     left: int
     report: Report | None = None
-    looking: Future[Finished | Found] | None = None
+    looking: Future[Finished | Found | Bare] | None = None
     found: Found | None = None
     flying: int = 0
     done: list[Done] = field(default_factory=list)
@@ -69,7 +89,9 @@ class OpenScene:
     computed: float = 0.0
     failure: str | None = None
     joins: bool = False
-    keeping: Future[Finished] | None = None
+    bare: Bare | None = None
+    outlines: bool = False
+    keeping: Future[Finished | Bare] | None = None
 
     @property
     def tasks(self) -> deque[tuple[int, ...]]:
@@ -79,7 +101,9 @@ class OpenScene:
     @property
     def ahead(self) -> bool:
         """Whether it still gives tasks, or will."""
-        return self.failure is None and (self.found is None or bool(self.found.tasks))
+        if self.failure is not None or self.bare is not None:
+            return False
+        return self.found is None or bool(self.found.tasks)
 
     @property
     def share(self) -> float:
@@ -89,7 +113,7 @@ class OpenScene:
         computed = self.found.before + sum(each.shards for each in self.done)
         return computed / max(1, len(self.report.shards))
 
-    def look(self, report: Report, threads: int) -> Finished | Found:
+    def look(self, report: Report, threads: int) -> Finished | Found | Bare:
         """What is there; opens the parts folder if there is something to compute.
 
         Args:
@@ -104,10 +128,11 @@ class OpenScene:
         run = self.entry.run(Prospect(report.scene, grid, legend, journal, self.entry.options))
         before = run.before()
         if before is not None:
-            return before
+            return self._less_polygons(before)
         run = run.allowed()
+        report = settled(self.job, report)
         self.job = self.job.agreed(report)
-        parts = Parts(self.job.out)
+        parts = parts_of(self.job)
         parts.open(report.plan, report.manifest, restart=self.entry.options.restart)
         todo = [shard for shard in report.shards if not parts.has(shard)]
         # as many workers to a scene as there are for each of those that are left
@@ -122,8 +147,8 @@ class OpenScene:
         cluster: str,
         notes: tuple[str, ...],
         given_up: Callable[[], bool],
-    ) -> Finished:
-        """Record the map and deliver it; before, join it if no worker has.
+    ) -> Finished | Bare:
+        """Record the map, and deliver it unless polygons are missing; join it if no worker has.
 
         Args:
             pixels: By file code; None if it is not joined.
@@ -139,9 +164,28 @@ class OpenScene:
         parts, out = self.found.parts, self.job.out
         if pixels is None:
             pixels = joined(parts, self.report.manifest, out, given_up)
-        parts.remove()  # a worker leaves what the client holds
+        else:
+            parts.remove()  # a worker leaves what the client holds
         times = Times(self.began, self.started, self.computed, time.perf_counter())
         made = cluster_result(
             self.report, str(out), pixels, self.done, self.found.before, times, cluster, notes
         )
-        return self.found.run.finished(made)
+        return self._less_polygons(self.found.run.finished(made))
+
+    def complete(self, polygons: int) -> Finished:
+        """Record so many polygons, which a worker has made, and deliver all.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        assert self.bare is not None
+        return self.bare.mapped.finished(polygons)
+
+    def _less_polygons(self, there: Finished | Mapped) -> Finished | Bare:
+        if not isinstance(there, Mapped):
+            return there
+        if self.job.store is not None:  # no worker sees the map
+            return there.vectorised()
+        from rsseg.vectorise_cluster.whole import whole_map
+
+        return Bare(there, whole_map(there.raster, there.polygons, there.confidence))

@@ -8,24 +8,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsseg.errors import ClusterError, RssegError
 from rsseg.geo.opening import gdal_cache
 from rsseg.geo.scene_list import told_name
 from rsseg.prediction import pipeline
 from rsseg.prediction.cluster.job import Job, Report
+from rsseg.prediction.cluster.places import require_room, writer_of
 from rsseg.prediction.cluster.terms import require_same
 from rsseg.prediction.engine import Engine
 from rsseg.prediction.finishing import finish
+from rsseg.prediction.last_engine import LastEngine
 from rsseg.prediction.locating import located
 from rsseg.prediction.manifest import Manifest, manifest_of
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.plan import Plan
 from rsseg.prediction.predict import plan
-from rsseg.prediction.scene_run import LastEngine
 from rsseg.prediction.scenes import bands_of
 from rsseg.prediction.workers import Workers
-from rsseg.writable import require_writable
+
+if TYPE_CHECKING:
+    from rsseg.vectorise_cluster.whole import WholeMap
 
 _KEPT = 16
 """Plans that a worker keeps: the next task is of one of the last scenes."""
@@ -59,10 +63,10 @@ class Predictor:
 
         Raises:
             SceneError: If the scene cannot be seen.
-            OutputError: If the folder of the map cannot be written to.
+            OutputError: If shards cannot be written.
             ClusterError: If this worker computes otherwise than was agreed on.
         """
-        require_writable(job.out, overwrite=True)
+        require_room(job)
         with self._one:
             for known in [known for known in self._plans if known.out == job.out]:
                 self._forget(known)  # a run begins, and files may have changed since the last one
@@ -86,7 +90,7 @@ class Predictor:
     def compute(
         self, job: Job, indices: Sequence[int], ended: Callable[[], bool]
     ) -> tuple[int, int, int, float]:
-        """Compute shards, and put them into the parts folder.
+        """Compute shards, and put them where the job's lie.
 
         Args:
             job: What has been agreed on.
@@ -104,8 +108,7 @@ class Predictor:
         assert job.plan is not None
         with self._one:
             work, engine = self._plan(job)
-            parts = Parts(job.out)
-            parts.visit(job.plan)
+            parts = writer_of(job)
             todo = [work.shards[index] for index in indices if not parts.has(work.shards[index])]
             if not todo:
                 return 0, 0, 0, 0.0
@@ -137,6 +140,27 @@ class Predictor:
             work, _ = self._plan(job)
             with gdal_cache(work.gdal_cache):
                 return joined(Parts(job.out), manifest_of(work, job.out), job.out, ended)
+
+    def outline(self, whole: WholeMap, ended: Callable[[], bool]) -> int:
+        """Make the polygons of a map; how many there are.
+
+        Args:
+            whole: The map.
+            ended: Asked after every strip: True if nobody wants them any more.
+
+        Raises:
+            ClusterError: If this worker has other libraries than the command.
+            RssegError: If it does not see the map, or cannot write the file.
+        """
+        from rsseg.vectorise_cluster.whole import outline
+
+        def count(done: int, total: int) -> None:
+            self.windows += 1  # a sign of life
+            if ended():
+                raise ClusterError("the run was ended")
+
+        with self._one:
+            return outline(whole, count)
 
     def _plan(self, job: Job) -> tuple[Plan, Engine]:
         """The plan of a job, and the engine it asks for."""
@@ -180,8 +204,8 @@ def joined(
     """
     if missing := parts.missing(manifest, patient=True):
         raise ClusterError(
-            f"{len(missing)} shards that workers have finished are not in {parts.folder}",
-            remedy="it must be the same folder on all machines",
+            f"{len(missing)} shards that workers have finished are not in {parts.place}",
+            remedy="it must be the same place on all machines",
         )
     return finish(parts, manifest, out, ended)
 

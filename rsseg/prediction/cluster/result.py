@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rsseg.cluster.shares import busy, by_worker
+from rsseg.cluster.watching import Watch
 from rsseg.legend import NODATA
 from rsseg.prediction.cluster.job import Done, Report
-from rsseg.prediction.cluster.watching import Watch
 from rsseg.prediction.memory import peak_memory
 from rsseg.prediction.result import MapResult
 
@@ -124,32 +125,25 @@ def cluster_result(
 
 def shares_of(done: Sequence[Done], seconds: float) -> tuple[WorkerShare, ...]:
     """What each worker has done in so many seconds, in the order of their addresses."""
-    by_worker: dict[str, list[Done]] = {}
-    for each in done:
-        by_worker.setdefault(each.worker, []).append(each)
     return tuple(
         WorkerShare(
-            worker=address,
+            worker=tasks[0].worker,
             host=tasks[0].host,
             tasks=len(tasks),
             shards=sum(task.shards for task in tasks),
             pixels=sum(task.pixels for task in tasks),
             windows=sum(task.windows for task in tasks),
-            seconds=(worked := sum(task.seconds for task in tasks)),
+            seconds=sum(task.seconds for task in tasks),
             forward_seconds=sum(task.forward_seconds for task in tasks),
-            busy=min(1.0, worked / max(seconds, 1e-9)),
+            busy=busy(tasks, seconds),
         )
-        for address, tasks in sorted(by_worker.items())
+        for tasks in by_worker(done)
     )
 
 
 def notes_of(watch: Watch) -> Iterator[str]:
     """What to know of the way the workers worked."""
-    if watch.lost:
-        yield (
-            f"{len(watch.lost)} workers hung and were taken out of the cluster: "
-            f"{', '.join(watch.lost)}"
-        )
+    yield from watch.notes
     if watch.threads > len(watch.workers):
         yield (
             f"{len(watch.workers)} workers have {watch.threads} threads, and compute in one each; "

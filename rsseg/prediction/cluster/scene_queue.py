@@ -1,27 +1,30 @@
 """Many scenes on their way through a cluster, few of them at a time.
 
 A scene is asked about on a worker, looked for on the disk, computed in tasks, joined by a worker,
-and recorded. The next ones are asked about while the tasks of one run, so that idle workers always
-find some. Looking and recording are done by threads of the client, beside the tasks; so is the
-joining of scenes that would keep a worker for long.
+and recorded; then a worker makes its polygons if they are asked for. The next ones are asked about
+while the tasks of one run, so that idle workers always find some. Looking and recording are done by
+threads of the client, beside the tasks; so is the joining of scenes that would keep a worker for
+long.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rsseg.cluster.failing import Failed
+from rsseg.cluster.watching import Watch
 from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.job import Done, Failed, Job, Joined, Report, Work, job_of
-from rsseg.prediction.cluster.open_scene import Found, OpenScene
+from rsseg.prediction.cluster.job import Done, Job, Joined, Outlined, Report, Work, job_of
+from rsseg.prediction.cluster.open_scene import Bare, Found, OpenScene
 from rsseg.prediction.cluster.result import notes_of
-from rsseg.prediction.cluster.watching import Watch
 from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.scene_entries import SceneEntries
 from rsseg.prediction.scenes import STEPS
+from rsseg.prediction.staging import MAP, Place
 from rsseg.prediction.workers import Workers
 
 Order = tuple[int, Job, Work]
@@ -43,6 +46,7 @@ class SceneQueue:
         assets: Assets of items that the user asks for.
         watch: Asked for the number of threads.
         cluster: Its name, for results.
+        store: Where shards of a map lie in an object store; None for a folder that all see.
     """
 
     def __init__(
@@ -52,7 +56,9 @@ class SceneQueue:
         assets: tuple[str, ...],
         watch: Watch,
         cluster: str,
+        store: Callable[[Place], str | None] = lambda place: None,
     ) -> None:
+        self._store = store
         self._waiting = enumerate(entries)
         self._left = self._count = len(entries)
         self._model, self._assets, self._watch, self._cluster = model, assets, watch, cluster
@@ -74,7 +80,7 @@ class SceneQueue:
                 result = future.result()
                 scene.found = result if isinstance(result, Found) else scene.found
         kept = [
-            scene.found.parts.folder
+            scene.found.parts.place
             for scene in self._open.values()
             if scene.found is not None and scene.found.parts.keep_if_useful()
         ]
@@ -89,11 +95,13 @@ class SceneQueue:
         """What workers are to do; None where there is nothing at the moment."""
         while self._left or self._open:
             self._settle()
-            order = self._next_join() or self._next_scene() or self._next_task()
+            order = self._next_finish() or self._next_scene() or self._next_task()
             if order is not None or self._left or self._open:
                 yield order
 
-    def take(self, number: int, answer: Report | Done | Joined | Failed | ClusterError) -> None:
+    def take(
+        self, number: int, answer: Report | Done | Joined | Outlined | Failed | ClusterError
+    ) -> None:
         """Take what has come of an order.
 
         Args:
@@ -111,6 +119,9 @@ class SceneQueue:
             return
         if isinstance(answer, Joined):
             self._keep(scene, answer.pixels)
+            return
+        if isinstance(answer, Outlined):
+            scene.keeping = self._keeping.submit(scene.complete, answer.polygons)
             return
         if isinstance(answer, Done):
             scene.done.append(answer)
@@ -137,11 +148,15 @@ class SceneQueue:
         ended = self._count - self._left - len(self._open)
         return round(STEPS * (ended + sum(scene.share for scene in self._open.values())))
 
-    def _next_join(self) -> Order | None:
+    def _next_finish(self) -> Order | None:
+        """A map to be joined, or polygons of one to be made."""
         for number, scene in self._open.items():
             if scene.joins:
                 scene.joins, scene.flying = False, 1
                 return number, scene.job, "join"
+            if scene.bare is not None and scene.outlines:
+                scene.outlines, scene.flying = False, 1
+                return number, scene.job, scene.bare.order
         return None
 
     def _next_scene(self) -> Order | None:
@@ -153,7 +168,10 @@ class SceneQueue:
         for number, entry in self._waiting:
             left, self._left = self._left, self._left - 1
             try:
-                job = job_of(entry.scene, entry.out, self._model, entry.options, self._assets)
+                store = self._store(entry.places[MAP])
+                job = job_of(
+                    entry.scene, entry.out, self._model, entry.options, self._assets, store
+                )
             except Exception as error:
                 self._ready.append(entry.failure(error))
                 continue
@@ -176,7 +194,7 @@ class SceneQueue:
             future = scene.keeping or scene.looking
             if future is None or not future.done():
                 continue
-            scene.looking = None
+            scene.looking = scene.keeping = None
             try:
                 result = future.result()
             except Exception as error:
@@ -187,6 +205,8 @@ class SceneQueue:
                 if not result.tasks:  # all shards were there
                     scene.started = time.perf_counter()
                     self._computed(scene)
+            elif isinstance(result, Bare):
+                scene.bare, scene.outlines = result, True
             else:
                 del self._open[number]
                 self._ready.append(scene.entry.outcome(result))
@@ -196,7 +216,8 @@ class SceneQueue:
         assert scene.report is not None
         assert scene.found is not None
         scene.computed = time.perf_counter()
-        scene.joins = len(scene.report.shards) <= _SMALL
+        # shards of a store are joined here, where the map is sent from
+        scene.joins = len(scene.report.shards) <= _SMALL and scene.job.store is None
         if scene.joins:
             scene.found.run.begun()  # if this process is killed, a worker may still make the map
         else:
@@ -204,11 +225,13 @@ class SceneQueue:
 
     def _fail(self, number: int, error: Exception | str) -> None:
         scene = self._open.pop(number)
-        if scene.found is not None:
+        if scene.bare is not None:
+            scene.bare.mapped.run.given_up()
+        elif scene.found is not None:
             scene.found.run.given_up()
         if scene.found is not None and scene.found.parts.keep_if_useful():
             note = (
-                f"finished shards are kept in {scene.found.parts.folder}: the same command goes on"
+                f"finished shards are kept in {scene.found.parts.place}: the same command goes on"
             )
             if isinstance(error, Exception):
                 error.add_note(note)
@@ -218,9 +241,9 @@ class SceneQueue:
 
     def _keep(self, scene: OpenScene, pixels: dict[int, int] | None = None) -> None:
         """Have a scene recorded, and joined before if no worker has."""
-        given_up = lambda: self._keeping.given_up  # noqa: E731
+        notes = self._new_notes()
         scene.keeping = self._keeping.submit(
-            scene.keep, pixels, self._cluster, self._new_notes(), given_up
+            scene.keep, pixels, self._cluster, notes, lambda: self._keeping.given_up
         )
 
     def _new_notes(self) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rsseg.cluster.connecting import Cluster, connected, name_of
+from rsseg.cluster.front import moving_front
+from rsseg.cluster.watching import Patience, Watch
+from rsseg.geo.objects import is_object, joined
 from rsseg.geo.scene_list import Named
 from rsseg.prediction.cluster.agreeing import agree_on_terms
-from rsseg.prediction.cluster.connecting import connected
-from rsseg.prediction.cluster.front import moving_front
+from rsseg.prediction.cluster.places import store_of
 from rsseg.prediction.cluster.scene_queue import SceneQueue
 from rsseg.prediction.cluster.tool import Progress, for_workers
-from rsseg.prediction.cluster.watching import Patience, Watch
 from rsseg.prediction.cluster.worker import serve
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outcomes import SceneOutcome
@@ -24,7 +26,7 @@ def predict_scenes_on_cluster(
     scenes: Sequence[Path | Named],
     out: Place,
     *,
-    cluster: str,
+    cluster: str | Cluster,
     bundle: str | Path | None = None,
     options: PredictOptions | None = None,
     polygons: Place | None = None,
@@ -38,18 +40,21 @@ def predict_scenes_on_cluster(
     The maps, and what is skipped, are those of `rsseg.prediction.predict_scenes`; scenes come in
     the order in which they are ready. Workers see scenes, model and folders by the same names, and
     keep their engine from scene to scene. Shards of the next scenes are computed while the last of
-    one are, and maps are joined meanwhile. A scene that fails, or that ends several workers, does
-    not stop the others.
+    one are; maps are joined and polygons made meanwhile. A scene that fails, or that ends several
+    workers, does not stop the others.
 
     Args:
         scenes: Rasters and items of STAC, see `find_scenes`.
         out: Folder of the maps, or one of an object store.
-        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine.
+        cluster: The address of a scheduler, ``local:N`` for N processes on this machine, or a
+            cluster that other tools use as well.
         bundle: A model file; None for the embedded model.
         options: As in `predict_scenes`; ``memory`` bounds each worker.
         polygons: As in `predict_scenes`.
         assets: As in `predict_scenes`.
-        scratch: As in `predict_scenes`; workers must see it too.
+        scratch: A folder that workers see too, or one of an object store: then shards go there,
+            and workers see no folder of this machine. Left out, they go to the store of the maps if
+            these go to one, and the cluster is not of this machine.
         patience: How long to wait for workers that hang.
         on_progress: Called with steps done and steps in all.
 
@@ -60,13 +65,22 @@ def predict_scenes_on_cluster(
         OutputError: If a folder cannot be made, or an object store takes no file.
     """
     options = for_workers(options or PredictOptions(), cluster)
-    entries = SceneEntries(scenes, out, options, polygons, Stage(scratch))
-    folder, model = entries.folder.absolute(), None if bundle is None else Path(bundle).absolute()
+    store = store_of(joined(out, "map.tif"), cluster, scratch)
+    near = None if scratch is None or is_object(scratch) else scratch
+    entries = SceneEntries(scenes, out, options, polygons, Stage(near))
+    folders: list[Place] = [folder.absolute() for folder in entries.folders]
+    if store is not None:
+        folders = [store.rpartition("/")[0]]
+    model = None if bundle is None else Path(bundle).absolute()
     total = STEPS * len(entries)
     with connected(cluster) as client:
         watch = Watch(client, patience or Patience())
-        agree_on_terms(client, folder, model, options, watch)
-        with SceneQueue(entries, model, tuple(assets), watch, cluster) as queue:
+        agree_on_terms(client, folders, model, options, watch)
+        queue = SceneQueue(
+            *(entries, model, tuple(assets), watch, name_of(cluster)),
+            lambda place: store_of(place, cluster, scratch),
+        )
+        with queue:
 
             def tell() -> None:
                 on_progress(queue.steps, total)

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from rsseg import __version__
 from rsseg.bundle import is_graph
-from rsseg.errors import ClusterError, OptionError, OutputError
+from rsseg.errors import ClusterError, OptionError
+from rsseg.prediction.cluster.places import require_place
 from rsseg.prediction.differences import contrast, differences
 from rsseg.prediction.engine import place
 from rsseg.prediction.journal import changes
 from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, file_hash
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.scenes import bands_of
-from rsseg.writable import require_writable
+from rsseg.prediction.staging import Place
 
 _OF_WORKERS = ("engine", "precision", "device", "library", "rsseg", "model")
 """Entries of a plan that a worker brings with it whatever the scene, the most telling first."""
 
 
-def terms_of(folder: Path, model: Path | None, options: PredictOptions) -> dict[str, str]:
+def terms_of(
+    folders: Iterable[Place], model: Path | None, options: PredictOptions
+) -> dict[str, str]:
     """What this machine computes with, whatever the scene.
 
     Args:
-        folder: Where the maps are to be; tried.
+        folders: Where workers write, on a disk or in a store; each is tried.
         model: A model file; None for the embedded model.
         options: The user's choices.
 
@@ -33,11 +36,10 @@ def terms_of(folder: Path, model: Path | None, options: PredictOptions) -> dict[
         BundleError: If the model cannot be used.
         MissingExtra: If a library is missing.
         OptionError: If the device or the engine is not there.
-        OutputError: If the folder is not there or takes no file.
+        OutputError: If one is not there or takes no file.
     """
-    if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder}")
-    require_writable(folder / ".rsseg-trial", overwrite=True)
+    for folder in folders:
+        require_place(folder)
     model = model or EMBEDDED_MODEL
     bands_of(model)
     chosen = place(options, own_network=False, graph=is_graph(model))

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from distributed import Client
 
-from rsseg.prediction.cluster.agreeing import agree_on_plan, good
-from rsseg.prediction.cluster.connecting import connected, local_workers
-from rsseg.prediction.cluster.front import moving_front
+from rsseg.cluster.connecting import Cluster, connected, local_workers, name_of
+from rsseg.cluster.failing import good
+from rsseg.cluster.front import moving_front
+from rsseg.cluster.watching import Patience, Watch
+from rsseg.prediction.cluster.agreeing import agree_on_plan
 from rsseg.prediction.cluster.job import Done, Job, Report, job_of
+from rsseg.prediction.cluster.places import parts_of
 from rsseg.prediction.cluster.predictor import joined
 from rsseg.prediction.cluster.result import ClusterResult, Times, cluster_result, notes_of
-from rsseg.prediction.cluster.watching import Patience, Watch
 from rsseg.prediction.cluster.worker import compute
 from rsseg.prediction.dealing import runs
 from rsseg.prediction.options import PredictOptions
@@ -30,25 +32,29 @@ def predict_on_cluster(
     scene: str | Path,
     out: str | Path,
     *,
-    cluster: str,
+    cluster: str | Cluster,
     bundle: str | Path | None = None,
     options: PredictOptions | None = None,
+    store: str | None = None,
     patience: Patience | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ClusterResult:
     """Write the class map of a scene, computed by the workers of a Dask cluster.
 
     Every worker reads the scene and the model itself and writes its shards into
-    ``OUT.tif.parts``, so all see these by the same names. The bytes are those of one machine.
-    A run that fails or is killed leaves no output; the same call goes on from its finished shards,
-    on this cluster, another one, or none.
+    ``OUT.tif.parts`` or an object store, so all see these by the same names. The bytes are those of
+    one machine. A run that fails or is killed leaves no output; the same call goes on from its
+    finished shards, on this cluster, another one, or none if they lie in a folder.
 
     Args:
         scene: A raster of any size.
         out: GeoTIFF to write.
-        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine.
+        cluster: The address of a scheduler, ``local:N`` for N processes on this machine, or a
+            cluster that other tools use as well.
         bundle: A model file; None for the embedded model.
         options: Window, overlap, blending, engine and so on; ``memory`` bounds each worker.
+        store: Where workers put shards in an object store, such as ``s3://bucket/map.tif.parts``;
+            then they see no folder of this machine. None for ``OUT.tif.parts``.
         patience: How long to wait for workers that hang.
         on_progress: Called with windows done and windows in all.
 
@@ -61,11 +67,11 @@ def predict_on_cluster(
     began = time.perf_counter()
     options, out = for_workers(options or PredictOptions(), cluster), Path(out).absolute()
     require_all_writable(out, scene, options)
-    job = job_of(str(scene), out, bundle, options)
+    job = job_of(str(scene), out, bundle, options, store=store)
     with connected(cluster) as client:
         watch = Watch(client, patience or Patience())
         first, job = agree_on_plan(client, job, watch)
-        parts = Parts(out)
+        parts = parts_of(job)
         assert job.plan is not None
         parts.open(job.plan, first.manifest, restart=options.restart)
         before = sum(map(parts.has, first.shards))
@@ -74,26 +80,27 @@ def predict_on_cluster(
             done = _compute(client, job, first, parts, watch, on_progress)
             computed = time.perf_counter()
             with Workers(1, "rsseg-finish") as finishing:
-                given_up = lambda: finishing.given_up  # noqa: E731
-                pixels = finishing.submit(joined, parts, first.manifest, out, given_up).result()
+                pixels = finishing.submit(
+                    joined, parts, first.manifest, out, lambda: finishing.given_up
+                ).result()
         except BaseException as error:
             if parts.keep_if_useful():
                 error.add_note(
-                    f"finished shards are kept in {parts.folder}: the same command goes on"
+                    f"finished shards are kept in {parts.place}: the same command goes on"
                 )
             raise
         times = Times(began, started, computed, time.perf_counter())
         notes = tuple(notes_of(watch))
-        return cluster_result(first, str(out), pixels, done, before, times, cluster, notes)
+        return cluster_result(first, str(out), pixels, done, before, times, name_of(cluster), notes)
 
 
-def for_workers(options: PredictOptions, cluster: str) -> PredictOptions:
+def for_workers(options: PredictOptions, cluster: str | Cluster) -> PredictOptions:
     """The options of each worker: those of one machine share its memory.
 
     Raises:
         OptionError: If the cluster's name is none.
     """
-    count = local_workers(cluster)
+    count = local_workers(name_of(cluster))
     if count is None or options.memory is not None:
         return options
     return replace(options, memory=options.memory_limit // count)

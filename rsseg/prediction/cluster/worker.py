@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Worker, get_worker
 
-from rsseg.errors import BundleError, ClusterError, MissingExtra, RssegError
-from rsseg.geo.remote import public_text
-from rsseg.prediction.cluster.job import Done, Failed, Job, Joined, Report, Terms, Work
+from rsseg.cluster.failing import Failed, failed
+from rsseg.cluster.watching import COUNT
+from rsseg.errors import BundleError, ClusterError, MissingExtra
+from rsseg.prediction.cluster.job import Done, Job, Joined, Outlined, Report, Terms, Work
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.terms import terms_of
 from rsseg.prediction.options import PredictOptions
+from rsseg.prediction.staging import Place
 
-_LOG = logging.getLogger("distributed.worker")
-
-COUNT = "rsseg_windows"
-"""Name under which a worker tells the scheduler how many windows it has computed."""
+if TYPE_CHECKING:
+    from rsseg.vectorise_cluster.whole import WholeMap
 
 _KEY = "rsseg"
 """Where a worker keeps its `Predictor`."""
@@ -31,13 +29,15 @@ _WHOLE = (BundleError, ClusterError, MissingExtra)
 """Errors that the next scene would meet as well."""
 
 
-def tell_terms(folder: Path, model: Path | None, options: PredictOptions) -> Terms | Failed:
+def tell_terms(
+    folders: Sequence[Place], model: Path | None, options: PredictOptions
+) -> Terms | Failed:
     """What the worker that runs this computes with, see `terms_of`."""
     worker = get_worker()
     try:
-        return Terms(worker.address, platform.node(), terms_of(folder, model, options))
+        return Terms(worker.address, platform.node(), terms_of(folders, model, options))
     except Exception as error:
-        return _failed(worker, error)
+        return failed(worker, error, whole=isinstance(error, _WHOLE))
 
 
 def report(job: Job) -> Report | Failed:
@@ -46,7 +46,7 @@ def report(job: Job) -> Report | Failed:
     try:
         return _predictor(worker).report(job, worker.address)
     except Exception as error:
-        return _failed(worker, error)
+        return failed(worker, error, whole=isinstance(error, _WHOLE))
 
 
 def compute(job: Job, indices: Sequence[int]) -> Done | Failed:
@@ -57,7 +57,7 @@ def compute(job: Job, indices: Sequence[int]) -> Done | Failed:
             job, indices, _cancelled(worker)
         )
     except Exception as error:
-        return _failed(worker, error)
+        return failed(worker, error, whole=isinstance(error, _WHOLE))
     seconds = time.perf_counter() - began
     return Done(worker.address, platform.node(), shards, pixels, windows, seconds, forward)
 
@@ -68,10 +68,21 @@ def join(job: Job) -> Joined | Failed:
     try:
         return Joined(_predictor(worker).join(job, _cancelled(worker)))
     except Exception as error:
-        return _failed(worker, error)
+        return failed(worker, error, whole=isinstance(error, _WHOLE))
 
 
-def serve(number: int, job: Job, work: Work) -> tuple[int, Report | Done | Joined | Failed]:
+def outline(whole: WholeMap) -> Outlined | Failed:
+    """Make the polygons of a map on the worker that runs this."""
+    worker = get_worker()
+    try:
+        return Outlined(_predictor(worker).outline(whole, _cancelled(worker)))
+    except Exception as error:
+        return failed(worker, error, whole=isinstance(error, _WHOLE))
+
+
+def serve(
+    number: int, job: Job, work: Work
+) -> tuple[int, Report | Done | Joined | Outlined | Failed]:
     """Do something of a scene of several.
 
     Args:
@@ -81,28 +92,9 @@ def serve(number: int, job: Job, work: Work) -> tuple[int, Report | Done | Joine
     """
     if work == "report":
         return number, report(job)
-    return number, join(job) if work == "join" else compute(job, work)
-
-
-class OwnCores(WorkerPlugin):
-    """Gives each worker of a machine its own share of the cores, also one that is started again.
-
-    Args:
-        count: Workers on this machine, whose names are 0, 1, ...
-    """
-
-    name = "rsseg-cores"
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def setup(self, worker: Worker) -> None:
-        """Hold all threads of the worker, and those they start, to its cores."""
-        if hasattr(os, "sched_setaffinity"):
-            cores = sorted(os.sched_getaffinity(0))
-            share = cores[int(worker.name) % len(cores) :: min(self._count, len(cores))]
-            for thread in os.listdir("/proc/self/task"):
-                os.sched_setaffinity(int(thread), share)
+    if work == "join":
+        return number, join(job)
+    return number, compute(job, work) if isinstance(work, tuple) else outline(work)
 
 
 def _predictor(worker: Worker) -> Predictor:
@@ -130,13 +122,3 @@ def _cancelled(worker: Worker) -> Callable[[], bool]:
         return task is None or task.state == "cancelled"
 
     return ask
-
-
-def _failed(worker: Worker, error: Exception) -> Failed:
-    """What to tell the client; of a mistake of ours the worker's log has the traceback."""
-    told = str(error)
-    if not isinstance(error, RssegError):
-        _LOG.exception("a task of rsseg failed")
-        told = f"{type(error).__name__}: {error}"
-    reason = public_text("; ".join([told, *getattr(error, "__notes__", [])]))
-    return Failed(worker.address, platform.node(), reason, isinstance(error, _WHOLE))

@@ -13,18 +13,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from rsseg.cluster.connecting import local_workers
+from rsseg.cluster.failing import Failed
+from rsseg.cluster.watching import Patience
 from rsseg.errors import OptionError
 from rsseg.prediction import PredictOptions
-from rsseg.prediction.cluster.connecting import local_workers
-from rsseg.prediction.cluster.job import Done, Failed, Job
+from rsseg.prediction.cluster.job import Done, Job
 from rsseg.prediction.cluster.result import shares_of
-from rsseg.prediction.cluster.watching import Patience
 from rsseg_cli.main import main
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 
 IMPATIENT = """
-import rsseg.prediction.cluster.watching as watching
+import rsseg.cluster.watching as watching
 watching.Patience.__init__.__defaults__ = ({worker}, {workers})
 """
 
@@ -280,10 +281,10 @@ def test_an_interrupt_ends_the_run_and_its_local_workers(
     processes: Any, scene: Path, finish: Any, slow: Any, tmp_path: Path, moment: str
 ) -> None:
     """At once, and not when the windows that are computed just then are done."""
-    words = ("--cluster", "local:2", "--overlap", "60")
-    command = processes.predict(scene, *words, more=slow(20.0), session=True)
+    words, plan = ("--cluster", "local:2", "--overlap", "60"), tmp_path / "map.tif.parts/plan.json"
+    command = processes.predict(scene, *words, more=slow(20.0, plan), session=True)
     if moment == "computing":
-        wait_until(lambda: (tmp_path / "map.tif.parts" / "plan.json").exists(), command)
+        wait_until(plan.exists, command)
         time.sleep(1)
     else:
         wait_until(lambda: len(in_session(command.pid)) > 2, command)
@@ -292,9 +293,24 @@ def test_an_interrupt_ends_the_run_and_its_local_workers(
     status, errors = finish(command)
     assert time.monotonic() - began < 4, "about one second, on a machine at rest"
     assert (status, errors.splitlines()) == (1, ["Error: interrupted"])
-    assert in_session(command.pid) == []
+    assert left_of(command.pid) == {}
     assert not (tmp_path / "map.tif").exists()
     assert not (tmp_path / "map.tif.parts").exists(), "no shard was whole"
+
+
+def left_of(leader: int, patience: float = 3.0) -> dict[int, str]:
+    """Command lines of processes that do not end: one that has closed its pipes takes a moment."""
+    until = time.monotonic() + patience
+    while in_session(leader) and time.monotonic() < until:
+        time.sleep(0.02)
+    return {process: command_line(process) for process in in_session(leader)}
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return "it has just ended"
 
 
 def in_session(leader: int) -> list[int]:

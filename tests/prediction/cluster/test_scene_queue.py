@@ -15,16 +15,19 @@ from typing import Any
 import pytest
 
 import rsseg.prediction.plan as planning
+from rsseg.cluster.failing import Failed
 from rsseg.errors import ClusterError, RssegError
 from rsseg.prediction import PredictOptions, predict_scenes
 from rsseg.prediction.cluster import scene_queue
-from rsseg.prediction.cluster.job import Done, Failed, Joined
+from rsseg.prediction.cluster.job import Done, Joined, Outlined
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.scene_queue import SceneQueue
 from rsseg.prediction.outcomes import SceneOutcome
+from rsseg.prediction.records import read_record
 from rsseg.prediction.scene_entries import SceneEntries
 from rsseg.prediction.scenes import STEPS
 from rsseg.prediction.staging import Stage
+from rsseg.vectorise_cluster.whole import WholeMap, whole_map
 
 OPTIONS = PredictOptions(engine="openvino", tile_size=64)
 Run = Callable[..., list[SceneOutcome]]
@@ -47,7 +50,7 @@ class Workers:
 
     def __init__(self, model: Path, threads: int = 2) -> None:
         self.model, self.predictor = model, Predictor()
-        self.watch: Any = SimpleNamespace(threads=threads, workers={"a": 1, "b": 1}, lost=[])
+        self.watch: Any = SimpleNamespace(threads=threads, workers={"a": 1, "b": 1}, notes=())
         self.orders: list[tuple[int, Any]] = []
         self.most_open = 0
         self.break_off: Callable[[int, Any], Any] = lambda number, indices: None
@@ -61,6 +64,8 @@ class Workers:
                 return self.predictor.report(job, "a")
             if indices == "join":
                 return Joined(self.predictor.join(job, lambda: False))
+            if isinstance(indices, WholeMap):
+                return Outlined(self.predictor.outline(indices, lambda: False))
             shards, pixels, windows, forward = self.predictor.compute(job, indices, lambda: False)
         except RssegError as error:
             return Failed("a", "here", str(error), isinstance(error, ClusterError))
@@ -92,9 +97,11 @@ def workers(cheap_model: Path) -> Workers:
 def run(workers: Workers, tmp_path: Path) -> Run:
     """A function that maps scenes by these workers."""
 
-    def start(*files: Any, out: str = "maps", **choices: Any) -> list[SceneOutcome]:
+    def start(
+        *files: Any, out: str = "maps", polygons: Path | None = None, **choices: Any
+    ) -> list[SceneOutcome]:
         given = replace(OPTIONS, **choices)
-        entries = SceneEntries(files, tmp_path / out, given, None, Stage(tmp_path / "scratch"))
+        entries = SceneEntries(files, tmp_path / out, given, polygons, Stage(tmp_path / "scratch"))
         queue = SceneQueue(entries, workers.model, (), workers.watch, "here")
         return list(workers.run(queue))
 
@@ -255,3 +262,169 @@ def test_a_worker_that_computes_otherwise_ends_the_run(
     )
     with pytest.raises(ClusterError, match="the worker b on there failed: it differs"):
         run(*scenes)
+
+
+def outlined(workers: Workers) -> list[int]:
+    """Scenes whose polygons workers were asked for, in that order."""
+    return [number for number, work in workers.orders if isinstance(work, WholeMap)]
+
+
+def together(
+    run: Run, workers: Workers, tmp_path: Path, *files: Path, **choices: Any
+) -> tuple[list[SceneOutcome], list[SceneOutcome]]:
+    """Maps, confidence and polygons by one process in ``one``, by the workers in ``two``."""
+    found = []
+    for name in ("one", "two"):
+        given = {"polygons": tmp_path / name, "confidence": tmp_path / f"{name}_sure"}
+        if name == "two":
+            found.append(run(*files, out=name, **given, **choices))
+            continue
+        options = replace(OPTIONS, confidence=given.pop("confidence"), **choices)
+        model = workers.model
+        alone = predict_scenes(files, tmp_path / name, bundle=model, options=options, **given)
+        found.append(list(alone))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("small", [100, 0])
+def test_polygons_are_made_by_workers(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path, monkeypatch: Any, small: int
+) -> None:
+    """Of maps that the command joins as well."""
+    monkeypatch.setattr(scene_queue, "_SMALL", small)
+    one, two = together(run, workers, tmp_path, *scenes[:2])
+    assert sorted(outlined(workers)) == [0, 1]
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert {path.suffix for path in (tmp_path / "two").iterdir()} >= {".tif", ".gpkg"}
+    counts = [{each.scene: each.result["polygon_count"] for each in made} for made in (one, two)]
+    assert counts[0] == counts[1]
+    for number in range(2):
+        records = [read_record(tmp_path / name / f"{number}.tif") for name in ("one", "two")]
+        assert records[0] is not None
+        assert records[1] is not None
+        assert records[0].sizes == records[1].sizes
+        assert records[0].plan == records[1].plan
+        for record, name in zip(records, ("one", "two"), strict=True):
+            assert record.result["polygon_count"] == counts[0][str(scenes[number])] > 0
+            assert Path(record.result["polygons"]) == tmp_path / name / f"{number}.gpkg"
+    # what either has made is skipped by the other
+    asked = len(workers.orders)
+    made = together(run, workers, tmp_path, *scenes[:2])
+    assert [each.state for outcomes in made for each in outcomes] == ["skipped"] * 4
+    for name in ("one", "two"):
+        given = {"polygons": tmp_path / name, "confidence": tmp_path / f"{name}_sure"}
+        assert [each.state for each in run(*scenes[:2], out=name, **given)] == ["skipped"] * 2
+    assert all(work == "report" for _, work in workers.orders[asked:])
+
+
+def test_missing_polygons_are_all_that_is_made(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """Where they failed, or were not asked for before."""
+    maps = tmp_path / "maps"
+    workers.break_off = lambda number, work: (
+        Failed("b", "there", "the disk is full") if isinstance(work, WholeMap) else None
+    )
+    (outcome,) = run(scenes[0], polygons=maps)
+    assert outcome.error == "the worker b on there failed: the disk is full"
+    assert not list(maps.glob("*.gpkg"))
+    assert not list(maps.glob("*.parts"))
+    (maps / "0.gpkg").write_bytes(b"precious")
+    assert "already there; add --overwrite" in str(run(scenes[0], polygons=maps)[0].error)
+    assert (maps / "0.gpkg").read_bytes() == b"precious"
+    (maps / "0.gpkg").unlink()
+    run(scenes[1])
+    workers.break_off = lambda number, work: None
+    workers.orders.clear()
+    (maps / "1.gpkg").write_bytes(b"precious")
+    outcomes = {Path(each.out).stem: each for each in run(*scenes[:2], polygons=maps)}
+    assert outcomes["0"].state == "done"
+    assert "1.gpkg is already there; add --overwrite" in str(outcomes["1"].error)
+    assert (maps / "1.gpkg").read_bytes() == b"precious"
+    (outcome,) = run(scenes[1], polygons=maps, overwrite=True)
+    assert outcome.state == "done"
+    assert not any(work == "join" or shards(work) for _, work in workers.orders)
+    assert [each.state for each in run(*scenes[:2], polygons=maps)] == ["skipped"] * 2
+    alone = predict_scenes(
+        scenes[:2],
+        tmp_path / "one",
+        bundle=workers.model,
+        options=OPTIONS,
+        polygons=tmp_path / "one",
+    )
+    assert [each.state for each in alone] == ["done"] * 2
+    assert files(tmp_path / "one") == files(maps)
+
+
+def test_polygons_that_were_made_when_the_client_was_killed_are_its_own(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """A worker makes them to their end, and nobody is there to keep a record of them."""
+    real, maps = workers.answer, tmp_path / "maps"
+
+    def orphaned(number: int, job: Any, work: Any) -> Any:
+        answer = real(number, job, work)
+        if isinstance(work, WholeMap):
+            raise KeyboardInterrupt
+        return answer
+
+    workers.answer = orphaned  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(scenes[0], polygons=maps)
+    before = (maps / "0.gpkg").read_bytes()
+    workers.answer = real  # type: ignore[method-assign]
+    workers.orders.clear()
+    (outcome,) = run(scenes[0], polygons=maps)
+    assert (outcome.state, outcome.error) == ("done", None)
+    assert not any(work == "join" or shards(work) for _, work in workers.orders)
+    assert (maps / "0.gpkg").read_bytes() == before
+    assert [each.state for each in run(scenes[0], polygons=maps)] == ["skipped"]
+
+
+def test_polygons_of_a_lost_worker_are_made_again(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """Also if it was lost when the file was there already."""
+    real = workers.answer
+
+    def again(number: int, job: Any, work: Any) -> Any:
+        if isinstance(work, WholeMap):
+            real(number, job, work)
+        return real(number, job, work)
+
+    workers.answer = again  # type: ignore[method-assign]
+    (outcome,) = run(scenes[0], polygons=tmp_path / "maps")
+    assert (outcome.state, outcome.error) == ("done", None)
+
+
+def test_a_worker_that_nobody_waits_for_leaves_no_polygons(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    run(scenes[0])
+    polygons = tmp_path / "maps" / "0.gpkg"
+    whole = whole_map(tmp_path / "maps" / "0.tif", polygons)
+    before = sorted((tmp_path / "maps").iterdir())
+    with pytest.raises(ClusterError, match="the run was ended"):
+        workers.predictor.outline(whole, lambda: True)
+    assert sorted((tmp_path / "maps").iterdir()) == before
+
+
+def test_a_worker_with_another_library_ends_the_run(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """As its polygons would differ in a last digit."""
+
+    def other() -> dict[str, str]:
+        return {"GEOS": "1.0"}
+
+    real = workers.predictor.outline
+
+    def elsewhere(whole: WholeMap, ended: Any) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr("rsseg.vectorise_cluster.job.libraries", other)
+            return real(whole, ended)
+
+    monkeypatch.setattr(workers.predictor, "outline", elsewhere)
+    with pytest.raises(ClusterError, match="differs from the command in GEOS"):
+        run(*scenes, polygons=tmp_path / "maps")
+    assert not list((tmp_path / "maps").glob("*.gpkg"))

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import multiprocessing
 import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, Self
 
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.deploy.spec import close_clusters
 from distributed.utils import LoopRunner
 
+from rsseg.cluster.own_cores import OwnCores
 from rsseg.errors import ClusterError, OptionError
-from rsseg.prediction.cluster.worker import OwnCores
 
 _SECONDS = 20
 """To wait for a scheduler."""
@@ -28,44 +31,100 @@ _MOMENT = 0.2
 """Seconds that a worker of a broken run has to end by itself."""
 
 
-def local_workers(cluster: str) -> int | None:
+class Cluster:
+    """A cluster that several tools use one after the other, as long as a context lasts.
+
+    It is connected to when the first of them needs it, so what they check before comes before.
+
+    Args:
+        name: The address of a scheduler, or ``local:N`` for N processes on this machine. Each of
+            these has its share of the cores, and of the GPUs if there are any. They end with the
+            context; if it is left by an error or Ctrl-C, in the midst of what they do.
+
+    Raises:
+        OptionError: If the name is neither.
+    """
+
+    def __init__(self, name: str) -> None:
+        local_workers(name)
+        self.name = name
+        self._stack = ExitStack()
+        self._client: Client | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._client = None
+        self._stack.__exit__(*error)
+
+    @property
+    def client(self) -> Client:
+        """A client of it.
+
+        Raises:
+            ClusterError: If the scheduler does not answer.
+        """
+        if self._client is None:
+            self._client = self._stack.enter_context(_connected(self.name))
+        return self._client
+
+
+@contextmanager
+def connected(cluster: str | Cluster) -> Iterator[Client]:
+    """A client of a cluster while the context lasts, and longer if others go on with it.
+
+    Args:
+        cluster: A name as of `Cluster`, or one that others use as well.
+
+    Raises:
+        OptionError: If the name is none.
+        ClusterError: If the scheduler does not answer.
+    """
+    if isinstance(cluster, Cluster):
+        yield cluster.client
+        return
+    with Cluster(cluster) as own:
+        yield own.client
+
+
+def name_of(cluster: str | Cluster) -> str:
+    """Its name.
+
+    Raises:
+        OptionError: If that is none.
+    """
+    return (cluster if isinstance(cluster, Cluster) else Cluster(cluster)).name
+
+
+def local_workers(name: str) -> int | None:
     """The N of ``local:N``; None for the address of a scheduler.
 
     Raises:
         OptionError: If it is neither.
     """
-    match = re.fullmatch(r"local:(\d+)", cluster)
+    match = re.fullmatch(r"local:(\d+)", name)
     if match is not None and int(match.group(1)) > 0:
         return int(match.group(1))
-    if match is not None or not re.fullmatch(r"(\w+://)?([^/\s:]+|\[[\da-f:]+\]):\d+", cluster):
+    if match is not None or not re.fullmatch(r"(\w+://)?([^/\s:]+|\[[\da-f:]+\]):\d+", name):
         raise OptionError(
             "unusable cluster",
             expected="the address of a Dask scheduler, such as tcp://10.0.0.5:8786, or local:N",
-            got=cluster,
+            got=name,
         )
     return None
 
 
 @contextmanager
-def connected(cluster: str) -> Iterator[Client]:
-    """A client of the cluster while the context lasts.
-
-    Args:
-        cluster: The address of a scheduler, or ``local:N`` for N processes on this machine. Each
-            of these has its share of the cores, and of the GPUs if there are any. They end with the
-            context; if it is left by an error or Ctrl-C, in the midst of what they do.
-
-    Raises:
-        ClusterError: If the scheduler does not answer.
-    """
-    count = local_workers(cluster)
+def _connected(name: str) -> Iterator[Client]:
+    count = local_workers(name)
     with _quiet():
         if count is None:
             try:
-                client = Client(cluster, timeout=_SECONDS, set_as_default=False)
+                client = Client(name, timeout=_SECONDS, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise ClusterError(
-                    f"there is no Dask scheduler at {cluster}",
+                    f"there is no Dask scheduler at {name}",
                     remedy="start one by `dask scheduler`, and workers by `dask worker ADDRESS`",
                 ) from error
             try:
@@ -89,17 +148,35 @@ def _started(count: int) -> Iterator[SpecCluster]:
     runner = LoopRunner()
     with _uninterrupted():  # nor are the threads and processes that are begun from there
         runner.start()
+    others = multiprocessing.active_children()
     try:
         own = _local(count, runner.loop)
     except KeyboardInterrupt:
         atexit.unregister(close_clusters)  # it would fail on workers that have not come up
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)  # and tell so at the end
+        _kill_workers(others)
         raise
     try:
         with own:
             yield own
     finally:
         runner.stop()
+
+
+def _kill_workers(others: Sequence[BaseProcess]) -> None:
+    """End workers in the midst of starting, when this process is about to end.
+
+    Its end takes away what they share with it, and one that looks for that later says so.
+
+    Args:
+        others: Processes that are not of this cluster.
+    """
+    until = time.monotonic() + _MOMENT
+    while time.monotonic() < until:  # threads may be about to start one more
+        for child in multiprocessing.active_children():
+            if child not in others and child.name.startswith("Dask"):
+                child.kill()
+        time.sleep(_MOMENT / 20)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Any
 import distributed
 import pytest
 
+from rsseg.cluster.ordered_front import ordered_front
+from rsseg.cluster.orders import AHEAD
+from rsseg.cluster.watching import Patience, Watch, remove
 from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.front import AHEAD
-from rsseg.prediction.cluster.watching import Patience, Watch, remove
-from rsseg.vectorise_cluster.front import ordered_front
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:distributed"),

@@ -11,10 +11,12 @@ from typing import Any
 
 from distributed import Client, Future
 
+from rsseg.cluster.orders import AHEAD, GATHER, is_made_again, order, result_of
+from rsseg.cluster.watching import PREFIX, Watch
 from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.front import AHEAD, GATHER, is_made_again, result_of
-from rsseg.prediction.cluster.watching import Watch
-from rsseg.vectorise_cluster.worker import KEYS
+
+KEYS = f"{PREFIX}kept-"
+"""What the keys begin with of calls whose results a worker keeps until it is their turn."""
 
 _SECONDS = 0.2
 
@@ -41,7 +43,7 @@ def ordered_front(
     Raises:
         ClusterError: If the scheduler is gone, no worker is left, or a call failed.
     """
-    waiting, name, position = iter(calls), uuid.uuid4().hex, count()
+    waiting, name, position = iter(calls), f"{KEYS}{uuid.uuid4().hex}", count()
     running: deque[Future[Any]] = deque()
     arrived, more, seconds = threading.Event(), True, GATHER
     try:
@@ -51,15 +53,7 @@ def ordered_front(
                 if arguments is None:
                     more = False
                     break
-                number = next(position)
-                future = client.submit(
-                    function,
-                    *arguments,
-                    key=f"{KEYS}{name}-{number}",
-                    priority=-number,
-                    pure=False,
-                    retries=0,
-                )
+                future = order(client, function, arguments, name, next(position))
                 running.append(future)
                 future.add_done_callback(lambda _: arrived.set())
             if not running:

@@ -11,19 +11,13 @@ from typing import Any
 
 from distributed import Client, Future
 
+from rsseg.cluster.orders import AHEAD, is_made_again, order, result_of
+from rsseg.cluster.watching import PREFIX, Watch
 from rsseg.errors import ClusterError
-from rsseg.geo.remote import public_text
-from rsseg.prediction.cluster.watching import PREFIX, Watch, gone
-
-AHEAD = 3
-"""Calls at the scheduler for each thread: one that runs, one at the worker, one more."""
 
 _END: Any = object()
 _SECONDS = 0.2
 _MOMENT = 0.05
-
-GATHER = 10.0
-"""Seconds to wait for a result that is told to be there."""
 
 
 def moving_front(
@@ -51,9 +45,9 @@ def moving_front(
     Raises:
         ClusterError: If the scheduler is gone, no worker is left, or a call failed.
     """
-    waiting, name, position = iter(calls), uuid.uuid4().hex, count()
+    waiting, name, position = iter(calls), f"{PREFIX}{uuid.uuid4().hex}", count()
     finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    running: dict[str, tuple[Future[Any], tuple[Any, ...]]] = {}
+    running: dict[object, tuple[Future[Any], tuple[Any, ...]]] = {}
     more = True
     try:
         while True:
@@ -62,12 +56,8 @@ def moving_front(
                 if arguments is None or arguments is _END:
                     more = arguments is None
                     break
-                number = next(position)
-                key = f"{PREFIX}{name}-{number}"
-                future = client.submit(
-                    function, *arguments, key=key, priority=-number, pure=False, retries=0
-                )
-                running[key] = future, arguments
+                future = order(client, function, arguments, name, next(position))
+                running[future.key] = future, arguments
                 future.add_done_callback(finished.put)
             if not (running or more):
                 return
@@ -97,37 +87,3 @@ def moving_front(
     finally:
         if running and client.status == "running":
             client.cancel([future for future, _ in running.values()])
-
-
-def is_made_again(future: Future[Any], client: Client) -> bool:
-    """Whether a result has gone with its worker, so that another one makes it again."""
-    return bool(future.status == "lost" and client.status == "running")
-
-
-def result_of(future: Future[Any], seconds: float = GATHER) -> Any:
-    """What a call has returned.
-
-    Args:
-        future: That of the call.
-        seconds: To wait for the worker that has the result.
-
-    Raises:
-        TimeoutError: If the worker that has it does not give it.
-        ClusterError: If there is no result.
-    """
-    if future.status in ("cancelled", "lost"):
-        raise gone()
-    try:
-        return future.result(timeout=seconds)
-    except TimeoutError:
-        raise
-    except Exception as error:
-        if type(error).__name__ in ("FutureCancelledError", "CancelledError"):
-            raise gone() from error
-        if type(error).__name__ == "KilledWorker":
-            raise ClusterError(
-                "a task has ended several workers, one after the other",
-                remedy="give them more memory, or a smaller --memory",
-            ) from error
-        told = public_text(f"{type(error).__name__}: {error}")
-        raise ClusterError(f"a worker failed: {told}") from error

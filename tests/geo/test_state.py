@@ -13,19 +13,10 @@ import rasterio
 from affine import Affine
 
 from rsseg.errors import SceneError
+from rsseg.geo.state import fingerprint
 from rsseg.geo.together import as_one_scene
-from rsseg.prediction.identity import fingerprint
 
 EAST = Affine(0.5, 0, 400_032, 0, -0.5, 5_000_000)
-
-
-@pytest.fixture
-def server(makers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The server of the tests of ``geo``, on ``tmp_path``."""
-    module = makers("geo")
-    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
-    with module.serving(tmp_path) as server:
-        yield server
 
 
 def touch(path: Path) -> None:

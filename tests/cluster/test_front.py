@@ -9,9 +9,10 @@ from typing import Any
 import distributed
 import pytest
 
+from rsseg.cluster.front import moving_front
+from rsseg.cluster.orders import AHEAD
+from rsseg.cluster.watching import Patience, Watch, ask, remove
 from rsseg.errors import ClusterError
-from rsseg.prediction.cluster.front import AHEAD, moving_front
-from rsseg.prediction.cluster.watching import Patience, Watch, ask, remove
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:distributed"),

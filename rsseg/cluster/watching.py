@@ -13,7 +13,9 @@ from typing import Any
 from distributed import Client
 
 from rsseg.errors import ClusterError, OptionError
-from rsseg.prediction.cluster.worker import COUNT
+
+COUNT = "rsseg_windows"
+"""Name under which a worker tells the scheduler a growing number, such as of windows computed."""
 
 _SILENCE = 60
 """Seconds to wait for an answer of the scheduler."""
@@ -68,6 +70,14 @@ class Watch:
     def threads(self) -> int:
         """Of all workers."""
         return sum(self.workers.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of workers that were taken out."""
+        if not self.lost:
+            return ()
+        names = ", ".join(self.lost)
+        return (f"{len(self.lost)} workers hung and were taken out of the cluster: {names}",)
 
     def look(self) -> None:
         """Take out workers that hang; unless it was done a moment ago.
