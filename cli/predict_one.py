@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rsseg.errors import RssegError
@@ -58,17 +59,17 @@ def run(tools: Any, chosen: Choices, hidden: str, *, quiet: bool, as_json: bool)
     }
     places = {kind: place for kind, place in asked.items() if place is not None}
 
-    def make(near: dict[str, Any], *, overwrite: bool) -> dict[str, Any]:
-        return _made(tools, chosen, near, overwrite=overwrite, quiet=quiet)
-
+    make = partial(_mapped, tools, chosen, quiet=quiet)
+    complete = partial(_vectorised, tools, chosen, quiet=quiet)
     if any(map(is_object, places.values())):
         from rsseg.prediction.delivering import asked_journal, deliver
 
         journal = asked_journal(chosen.scene, chosen.model, options)
         allowed = {"overwrite": options.overwrite, "scratch": chosen.scratch}
-        data = deliver(places, make, journal, **allowed)
+        data = deliver(places, make, journal, complete=complete, **allowed)
     else:
         data = make(places, overwrite=options.overwrite)
+        data = complete(places, data, overwrite=options.overwrite)
     data |= {"notes": [_without(hidden, note) for note in data["notes"]]}
     helpers.note(tuple(data["notes"]), quiet=quiet)
     text = (
@@ -146,32 +147,35 @@ def hiding(folder: str) -> Iterator[None]:
         raise
 
 
-def _made(
+def _mapped(
     tools: Any, chosen: Choices, near: dict[str, Any], *, overwrite: bool, quiet: bool
 ) -> dict[str, Any]:
-    """Write the outputs to their paths by kind; the result in plain types."""
-    polygons, out = near.get("polygons"), near["map"]
+    """Write the rasters to their paths by kind; the result in plain types."""
     beside = {kind: near.get(kind) for kind in ("confidence", "probabilities")}
     options = replace(chosen.options, overwrite=overwrite, **beside)
-    if polygons:
-        _require_polygons(chosen.scene, polygons, overwrite=overwrite)
+    if "polygons" in near:
+        _require_polygons(chosen.scene, near["polygons"], overwrite=overwrite)
     with helpers.progress("predicting", quiet=quiet) as on_progress:
         imports = time.perf_counter() - chosen.began
         result = tools.predict(
-            chosen.scene, out, bundle=chosen.model, options=options, on_progress=on_progress
+            chosen.scene, near["map"], bundle=chosen.model, options=options, on_progress=on_progress
         )
     data: dict[str, Any] = result.after(imports).to_json()
-    if polygons:
-        made = _vectorised(tools, chosen, near, overwrite=overwrite, quiet=quiet)
-        data |= {"polygons": str(polygons), "polygon_count": made.polygons}
-        data["notes"] = [*data["notes"], *made.notes]
     return data
 
 
 def _vectorised(
-    tools: Any, chosen: Choices, near: dict[str, Any], *, overwrite: bool, quiet: bool
-) -> Any:
-    """Make polygons of a map that is there; what came of it."""
+    tools: Any,
+    chosen: Choices,
+    near: dict[str, Any],
+    data: dict[str, Any],
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Make polygons of a map that is there, if they are asked for; the result with them."""
+    if "polygons" not in near:
+        return data
     from rsseg.geo.objects import is_object
     from rsseg.vectorise import VectoriseOptions
 
@@ -179,7 +183,7 @@ def _vectorised(
     wanted = VectoriseOptions(overwrite=overwrite, confidence=confidence)
     try:
         with helpers.progress("vectorising", quiet=quiet) as on_progress:
-            return tools.vectorise(out, polygons, options=wanted, on_progress=on_progress)
+            made = tools.vectorise(out, polygons, options=wanted, on_progress=on_progress)
     except BaseException as error:
         asked = (chosen.out, chosen.polygons, chosen.options.confidence)
         if not any(is_object(place) for place in asked if place is not None):
@@ -187,6 +191,8 @@ def _vectorised(
             files = f"{shlex.quote(str(out))} --out {shlex.quote(str(polygons))}{sure}"
             error.add_note(f"the map is there, its polygons come by rsseg vectorise {files}")
         raise
+    told = {"polygons": str(polygons), "polygon_count": made.polygons}
+    return data | told | {"notes": [*data["notes"], *made.notes]}
 
 
 def _require_polygons(scene: str, polygons: Any, *, overwrite: bool) -> None:

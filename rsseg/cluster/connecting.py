@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import multiprocessing
 import re
@@ -18,7 +17,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Self
 
 from distributed import Client, Nanny, Scheduler, SpecCluster
-from distributed.deploy.spec import close_clusters
 from distributed.utils import LoopRunner
 
 from rsseg.cluster.own_cores import OwnCores
@@ -49,13 +47,15 @@ class Cluster:
         local_workers(name)
         self.name = name
         self._stack = ExitStack()
+        self._open = False
         self._client: Client | None = None
 
     def __enter__(self) -> Self:
+        self._open = True
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._client = None
+        self._open, self._client = False, None
         self._stack.__exit__(*error)
 
     @property
@@ -63,8 +63,14 @@ class Cluster:
         """A client of it.
 
         Raises:
-            ClusterError: If the scheduler does not answer.
+            ClusterError: If the scheduler does not answer, or this is outside of the context.
         """
+        if not self._open:
+            raise ClusterError(
+                f"the connection to {self.name} would never end",
+                expected="a use within its context",
+                remedy="write: with Cluster(...) as cluster",
+            )
         if self._client is None:
             self._client = self._stack.enter_context(_connected(self.name))
         return self._client
@@ -148,12 +154,14 @@ def _started(count: int) -> Iterator[SpecCluster]:
     runner = LoopRunner()
     with _uninterrupted():  # nor are the threads and processes that are begun from there
         runner.start()
-    others = multiprocessing.active_children()
+    loop: Any = runner.loop
+    others, known = multiprocessing.active_children(), set(SpecCluster._instances)
     try:
-        own = _local(count, runner.loop)
+        own = _local(count, loop)
     except KeyboardInterrupt:
-        atexit.unregister(close_clusters)  # it would fail on workers that have not come up
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)  # and tell so at the end
+        for begun in set(SpecCluster._instances) - known:  # workers have not come up:
+            begun.shutdown_on_close = False  # to close it when this process ends would fail,
+        loop.asyncio_loop.set_exception_handler(lambda *_: None)  # and Dask tell so
         _kill_workers(others)
         raise
     try:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import rasterio._io
@@ -18,8 +19,13 @@ import rasterio._io
 from rsseg.errors import OutputError
 
 _CHUNK = 8 << 20
-_END = 2
-"""``SEEK_END``."""
+_START, _END = 0, 2
+"""``SEEK_SET``, ``SEEK_END``."""
+
+_REFUSED, _MISSING = (6, 9, 10), (7, 8)
+"""Errors that stores have names for: access, key, signature; bucket, object (``VSIE_...``)."""
+
+_GONE = r"HTTP.*\b(404|410)\b"
 
 
 def read(name: str) -> bytes:
@@ -30,7 +36,12 @@ def read(name: str) -> bytes:
         OSError: If it cannot be read.
     """
     with _opened(name) as file:
-        return b"".join(iter(lambda: _read(file), b""))
+        count = _size(file)
+        _gdal().VSIFSeekL(file, 0, _START)
+        data = b"".join(iter(lambda: _read(file), b""))
+    if len(data) != count:  # GDAL takes an answer that was cut off for the end of the file
+        raise OSError(f"{len(data)} bytes have come of {count}")
+    return data
 
 
 def size(name: str) -> int:
@@ -41,9 +52,33 @@ def size(name: str) -> int:
         OSError: If that cannot be told.
     """
     with _opened(name) as file:
-        if _gdal().VSIFSeekL(file, 0, _END) != 0:
-            raise OSError(_message())
-        return int(_gdal().VSIFTellL(file))
+        return _size(file)
+
+
+def headers(name: str) -> dict[str, str]:
+    """What its server tells of a file as it is there now: HTTP headers, their names in lower case.
+
+    Nothing where GDAL asks no server, as in ``/vsimem/``.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        PermissionError: If it may not be read.
+        OSError: If its server does not answer.
+    """
+    library = _forget(name)
+    told = library.VSIGetFileMetadata(name.encode(), b"HEADERS", None)
+    if told:
+        lines = [line.decode("latin-1") for line in takewhile(lambda line: line is not None, told)]
+        library.CSLDestroy(told)
+        return {key.lower(): value for key, _, value in (line.partition("=") for line in lines)}
+    message, number = _message(), library.VSIGetLastErrorNo()
+    if number in _MISSING or re.search(_GONE, message):
+        raise FileNotFoundError(message)
+    if number in _REFUSED or re.search(r"HTTP.*\b(401|403)\b", message):
+        raise PermissionError(message)
+    if message:
+        raise OSError(message)
+    return {}
 
 
 def names(folder: str) -> list[str]:
@@ -114,21 +149,31 @@ def _opened(name: str) -> Iterator[Any]:
 
 
 def _open(name: str, mode: bytes) -> Any:
+    file = _forget(name).VSIFOpenExL(name.encode(), mode, 1)
+    if not file:
+        message = _message()
+        missing = not message or re.search(_GONE, message) or "No such file" in message
+        if mode == b"rb" and (missing or "does not exist" in message):
+            raise FileNotFoundError(message)
+        raise OSError(message or "it cannot be opened")
+    return file
+
+
+def _forget(name: str) -> Any:
+    """GDAL's functions, after earlier failures and what it remembers of a file are dropped."""
     library = _gdal()
     library.CPLErrorReset()
     library.VSIErrorReset()
     # what a listing or a writing has told of it; others may have changed it since
     library.VSICurlPartialClearCache(name.encode())
-    file = library.VSIFOpenExL(name.encode(), mode, 1)
-    if not file:
-        message = _message()
-        missing = (
-            not message or re.search(r"HTTP.*\b(404|410)\b", message) or "No such file" in message
-        )
-        if mode == b"rb" and (missing or "does not exist" in message):
-            raise FileNotFoundError(message)
-        raise OSError(message or "it cannot be opened")
-    return file
+    return library
+
+
+def _size(file: Any) -> int:
+    """Bytes of an open file, at whose end it stands then."""
+    if _gdal().VSIFSeekL(file, 0, _END) != 0:
+        raise OSError(_message())
+    return int(_gdal().VSIFTellL(file))
 
 
 def _read(file: Any) -> bytes:
@@ -170,12 +215,18 @@ def _gdal() -> Any:
         "VSIUnlink": (ctypes.c_int, (ctypes.c_char_p,)),
         "VSIUnlinkBatch": (ctypes.POINTER(ctypes.c_int), (ctypes.POINTER(ctypes.c_char_p),)),
         "VSICurlPartialClearCache": (None, (ctypes.c_char_p,)),
+        "VSIGetFileMetadata": (
+            ctypes.POINTER(ctypes.c_char_p),
+            (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p),
+        ),
+        "CSLDestroy": (None, (ctypes.POINTER(ctypes.c_char_p),)),
         "VSIFree": (None, (ctypes.c_void_p,)),
         "VSIOpenDir": (ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)),
         "VSIGetNextDirEntry": (ctypes.POINTER(_Entry), (ctypes.c_void_p,)),
         "VSICloseDir": (None, (ctypes.c_void_p,)),
         "VSIAbortPendingUploads": (ctypes.c_int, (ctypes.c_char_p,)),
         "VSIGetLastErrorMsg": (ctypes.c_char_p, ()),
+        "VSIGetLastErrorNo": (ctypes.c_int, ()),
         "VSIErrorReset": (None, ()),
         "CPLGetLastErrorMsg": (ctypes.c_char_p, ()),
         "CPLErrorReset": (None, ()),

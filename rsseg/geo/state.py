@@ -16,12 +16,23 @@ from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
 import numpy as np
+import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from rsseg.errors import SceneError
+from rsseg.errors import OutputError, SceneError
+from rsseg.geo import gdal_files
+from rsseg.geo.objects import is_object
 from rsseg.geo.opening import open_raster, reading
-from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name
+from rsseg.geo.remote import (
+    ATTEMPTS,
+    gdal_name,
+    is_remote,
+    pause,
+    public_name,
+    public_text,
+    settings,
+)
 
 State = list[int | str]
 """What is known of a file."""
@@ -43,8 +54,9 @@ def fingerprint(scene: str) -> list[State]:
     """The state of every file that a scene's pixels come from.
 
     Of a local file its size and time stamp, of a VRT its text and the files it names, of an
-    address what the server says: size, ETag and time. Where nobody says anything, such as a server
-    without ETag and time, or a bucket, a digest of a sample of the pixels.
+    address or an object in a store what its server says: size, ETag and time. Where nobody says
+    ETag or time, such as of a file in an archive or in GDAL's memory, a digest of a sample of the
+    pixels, which a change beside the sample leaves as it was.
 
     Raises:
         SceneError: If the scene cannot be opened, or a server does not answer.
@@ -78,38 +90,38 @@ def sources_of(scene: str) -> list[str]:
 
 
 def state_at_server(name: str) -> State | None:
-    """Size, ETag and time stamp of a file by its web server; None if it does not tell.
+    """Size, ETag and time stamp of a file by its web server or store; None if it does not tell.
 
-    Asked for by a request of one byte: addresses that are signed for reading allow nothing else.
+    A web server is asked by a request of one byte: addresses that are signed for reading allow
+    nothing else. A store is asked by GDAL, which has the keys.
 
     Raises:
-        SceneError: If the server cannot be reached, or fails each time.
+        SceneError: If the server cannot be reached, or fails each time; if a store has no such
+            object, or lets nobody read it.
     """
-    address = gdal_name(name).partition("/vsicurl")[2]
-    told = re.search(r"url=([^&]+)", address) if address.startswith("?") else None
-    address = unquote(told.group(1)) if told else address.lstrip("/")
-    if not re.match(r"https?://[^@/]+(/|$)", address):
-        return None
-    request = Request(address, headers={"Range": "bytes=0-0"})
     reason = ""
     for attempt in range(ATTEMPTS):
         time.sleep(pause(attempt))
         try:
-            with urlopen(request, timeout=_SECONDS) as answer:
-                length = answer.headers.get("Content-Length", "")
-                size = answer.headers.get("Content-Range", "").rpartition("/")[2] or length
-                known = [answer.headers.get(key) for key in ("ETag", "Last-Modified")]
-                return [int(size), *(text or "" for text in known)] if any(known) else None
+            told = _told_by_store(name) if is_object(name) else _told_by_web(name)
+            whole = told.get("content-range", "").rpartition("/")[2]
+            size = whole if whole.isdigit() else told.get("content-length", "")
+            known = [told.get(key, "") for key in ("etag", "last-modified")]
+            return [int(size) if size.isdigit() else 0, *known] if any(known) else None
         except HTTPError as error:
             error.close()
             if error.code < 500 and error.code not in (408, 429):
                 return None  # GDAL may have a key that this request has not
             reason = f" (HTTP {error.code})"
-        except (URLError, HTTPException, OSError, ValueError):
+        except (URLError, HTTPException, ValueError):
             reason = ""
+        except OSError as error:
+            reason = f" ({_sentence(error)})" if is_object(name) else ""
     raise SceneError(
         f"{public_name(name)} cannot be asked for{reason}, tried {ATTEMPTS} times",
-        remedy="its server or the connection fails, try again later",
+        remedy="may the key that is set read there, does the network work?"
+        if is_object(name)
+        else "its server or the connection fails, try again later",
     )
 
 
@@ -151,6 +163,40 @@ def _state(name: str) -> State:
     if is_remote(name):
         return state_at_server(name) or [pixel_digest(name)]
     return [pixel_digest(name)]
+
+
+def _told_by_web(name: str) -> dict[str, str]:
+    """Headers of a web server, their names in lower case; none if it is not asked."""
+    address = gdal_name(name).partition("/vsicurl")[2]
+    told = re.search(r"url=([^&]+)", address) if address.startswith("?") else None
+    address = unquote(told.group(1)) if told else address.lstrip("/")
+    if not re.match(r"https?://[^@/]+(/|$)", address):
+        return {}
+    request = Request(address, headers={"Range": "bytes=0-0"})
+    with urlopen(request, timeout=_SECONDS) as answer:
+        return {key.lower(): value for key, value in answer.headers.items()}
+
+
+def _told_by_store(name: str) -> dict[str, str]:
+    """Headers of a store, their names in lower case; none if it tells none, or GDAL cannot ask."""
+    try:
+        with rasterio.Env(**settings()):
+            return gdal_files.headers(gdal_name(name))
+    except FileNotFoundError:
+        raise SceneError(f"there is no file {public_name(name)}") from None
+    except PermissionError as error:
+        raise SceneError(
+            f"{public_name(name)} may not be read",
+            got=_sentence(error),
+            remedy="the key for its store may be missing, wrong or out of date",
+        ) from None
+    except OutputError:
+        return {}  # GDAL's functions cannot be reached on this system
+
+
+def _sentence(error: OSError) -> str:
+    """What GDAL says of a failure, without what may give access."""
+    return public_text(str(error)).rstrip(".")
 
 
 def _digest_of_vrt(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ def deliver(
     make: Callable[..., dict[str, Any]],
     journal: Mapping[str, Any],
     *,
+    complete: Callable[..., dict[str, Any]] = lambda near, result, *, overwrite: result,
     overwrite: bool = False,
     scratch: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -34,8 +35,11 @@ def deliver(
 
     Args:
         places: Where outputs go, by kind; the map is ``map``.
-        make: Called with paths by kind and ``overwrite``; gives the result in plain types.
+        make: Makes the rasters: called with paths by kind and ``overwrite``; gives the result in
+            plain types.
         journal: What is made, and by which choices, see `asked_journal`.
+        complete: Makes polygons of the rasters: called with paths by kind, that result, and
+            ``overwrite``; gives the result of all.
         overwrite: Whether objects may be there already.
         scratch: A folder kept between runs; one in the cache if None.
 
@@ -50,26 +54,32 @@ def deliver(
         if is_object(place):
             require_store(str(place), overwrite=overwrite)
     near = stage.prepare(places)
+    rasters = {kind: path for kind, path in near.items() if kind != "polygons"}
     stored = is_object(places[MAP])  # else a record of it would lie beside the user's map
-    record = read_record(near[MAP]) if stored else None
-    if record is not None and record.of_plan(journal) and record.sizes == sizes(near):
-        result = record.result
-    else:
-        for place in places.values():
-            if not overwrite and not is_object(place) and Path(place).exists():
-                raise OutputError(
-                    f"{place} is already there", remedy="add --overwrite to replace it"
-                )
-        result = make(near, overwrite=overwrite or stored)
-        if stored:
-            Record(dict(journal), sizes(near), result).write(near[MAP])
+    found = read_record(near[MAP]) if stored else None
+    record = found if found is not None and found.of_plan(journal) else None
+    allowed = {"overwrite": overwrite or stored}
     try:
+        if record is None or record.sizes not in (sizes(rasters), sizes(near)):
+            _require_none(places.values(), overwrite=overwrite)
+            record = Record(dict(journal), {}, make(near, **allowed))
+            record = replace(record, sizes=sizes(rasters))
+            if stored:  # polygons may take long
+                record.write(near[MAP])
+        elif record.sizes != sizes(near):
+            _require_none([places["polygons"]], overwrite=overwrite)
+        if record.sizes != sizes(near):
+            record = replace(record, result=complete(near, record.result, **allowed))
+            record = replace(record, sizes=sizes(near))
+            if stored:
+                record.write(near[MAP])
         stage.send(places, record=False)
     except BaseException as error:
-        error.add_note(f"what was made is kept in {near[MAP].parent}: the same command goes on")
+        if stored and record is not None and record.sizes in (sizes(rasters), sizes(near)):
+            error.add_note(f"what was made is kept in {near[MAP].parent}: the same command goes on")
         raise
     named = {"out" if kind == MAP else kind: str(place) for kind, place in places.items()}
-    return result | {key: name for key, name in named.items() if key in result}
+    return record.result | {key: name for key, name in named.items() if key in record.result}
 
 
 def asked_journal(scene: str, model: str | Path | None, options: PredictOptions) -> dict[str, Any]:
@@ -89,3 +99,10 @@ def asked_journal(scene: str, model: str | Path | None, options: PredictOptions)
         "model": file_hash(EMBEDDED_MODEL if model is None else Path(model)),
         "options": chosen | {"aoi": area},
     }
+
+
+def _require_none(places: Iterable[Place], *, overwrite: bool) -> None:
+    """Refuse to replace files of a disk."""
+    for place in places:
+        if not overwrite and not is_object(place) and Path(place).exists():
+            raise OutputError(f"{place} is already there", remedy="add --overwrite to replace it")

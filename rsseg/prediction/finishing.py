@@ -98,6 +98,15 @@ def finish(
     parts: Parts, manifest: Manifest, out: Path, given_up: Callable[[], bool]
 ) -> dict[int, int]:
     """Make the outputs of the finished shards, and remove them; pixels by file code."""
+    pixels = outputs_of(parts, manifest, out, given_up)
+    parts.remove()
+    return pixels
+
+
+def outputs_of(
+    parts: Parts, manifest: Manifest, out: Path, given_up: Callable[[], bool]
+) -> dict[int, int]:
+    """Make the outputs of the finished shards, which stay there; pixels by file code."""
     parts.gather(manifest, given_up)
     parts.begin_finishing()
     indices = range(len(manifest.shards))
@@ -107,7 +116,6 @@ def finish(
     for path, bands in manifest.beside:
         assemble_shares(strips, path, manifest.grid, bands, tags, given_up)
     assemble(strips, out, manifest.grid, manifest.legend, pixels, tags, given_up)
-    parts.remove()
     return pixels
 
 

@@ -50,15 +50,27 @@ class PartStore:
         self._text = json.dumps({"plan": plan}, indent=1)
         self._known: set[int] | None = None
 
-    def begin(self) -> set[int]:
+    def begin(self, *, restart: bool = False) -> set[int]:
         """Make it ready for workers; indices of the shards that are there.
 
+        Args:
+            restart: Delete those first, also what a removal that was cut short has left.
+
         Raises:
-            OutputError: If the store takes no object, or does not answer.
+            OutputError: If the store takes no object, or does not answer, or shards that are to be
+                deleted stay there.
         """
         if object_size(f"{self.place}/{_PLAN}") is None:
             put_object(self._text.encode(), f"{self.place}/{_PLAN}")
-        return self.indices() or set()
+        there = self.indices() or set()
+        if not restart:
+            return there
+        if not self._delete(there):
+            raise OutputError(
+                f"shards in {self.place} cannot be deleted",
+                remedy="may the key that is set delete, does the network work?",
+            )
+        return set()
 
     def indices(self) -> set[int] | None:
         """Indices of the shards that are there now; None if the run was ended.
@@ -112,8 +124,11 @@ class PartStore:
             return False
         if indices is None:
             return True
-        first = remove_objects([f"{self.place}/{_PLAN}"])
-        return first and remove_objects([self._name(index) for index in sorted(indices)])
+        return remove_objects([f"{self.place}/{_PLAN}"]) and self._delete(indices)
+
+    def _delete(self, indices: set[int]) -> bool:
+        """Delete shards; whether that went well."""
+        return remove_objects([self._name(index) for index in sorted(indices)])
 
     def _name(self, index: int) -> str:
         return f"{self.place}/part_{index:06d}.tif"
@@ -132,6 +147,7 @@ def unfinished_plans(root: str) -> list[dict[str, Any]]:
 
     Raises:
         OutputError: If the store takes no object, may not be listed, or does not answer.
+        SceneError: If a plan that is there cannot be read.
     """
     trial = f"{_TRIAL}-{uuid.uuid4().hex}"
     put_object(b"\0", f"{root}/{trial}")
@@ -141,7 +157,18 @@ def unfinished_plans(root: str) -> list[dict[str, Any]]:
         remove_objects([f"{root}/{trial}"])
     plans = []
     for name in names:
-        if not name.startswith(_TRIAL):
-            with contextlib.suppress(SceneError, ValueError, KeyError):  # it was ended meanwhile
-                plans.append(dict(json.loads(read_object(f"{root}/{name}/{_PLAN}"))["plan"]))
+        text = None if name.startswith(_TRIAL) else _plan_in(f"{root}/{name}")
+        if text is not None:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # it is damaged
+                plans.append(dict(json.loads(text)["plan"]))
     return plans
+
+
+def _plan_in(place: str) -> bytes | None:
+    """What is stored of a plan; None if the run was ended meanwhile."""
+    try:
+        return read_object(f"{place}/{_PLAN}")
+    except SceneError:
+        if object_size(f"{place}/{_PLAN}") is None:
+            return None
+        raise

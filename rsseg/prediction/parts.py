@@ -119,6 +119,14 @@ class Parts:
         if Claims(self.folder).others():
             raise self._busy()
 
+    def plan(self) -> dict[str, Any] | None:
+        """The plan of the unfinished run that is there; None if there is none.
+
+        Raises:
+            OutputError: If it is damaged.
+        """
+        return self._plan.read() if self._plan.exists() else None
+
     def recorded(self, key: str) -> Any:
         """What the unfinished run that is there says of itself; None if there is none."""
         return self._plan.read().get(key) if self._plan.exists() else None
@@ -197,6 +205,10 @@ class Parts:
             return bool(self._finished())
         self.remove()
         return False
+
+    def keep_at_once(self) -> bool:
+        """The same after Ctrl-C: no answer of a store is waited for; True if kept."""
+        return self.keep_if_useful()
 
     def leave(self) -> None:
         """Let other processes have the folder."""

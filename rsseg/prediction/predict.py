@@ -101,6 +101,7 @@ def carry_out(
     load: Callable[[Plan, int | None], Engine],
     others: Sequence[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_computed: Callable[[], None] = lambda: None,
 ) -> PredictResult:
     """Do what a plan says.
 
@@ -110,6 +111,7 @@ def carry_out(
         load: Gives the engine of a plan, see `load_engine`; an engine may serve several plans.
         others: Devices that share the map with that of the plan.
         on_progress: Called with windows done and windows in all.
+        on_computed: Called when all shards are there, before outputs are made of them.
 
     Raises:
         SceneError: If the scene cannot be read.
@@ -129,6 +131,7 @@ def carry_out(
             with gdal_cache(work.gdal_cache):
                 shared = devices.run(work, others, engine, scoring, parts, journal, on_progress)
                 computed = time.perf_counter()
+                on_computed()
                 pixels = finishing.submit(
                     finish, parts, manifest, out, lambda: finishing.given_up
                 ).result()

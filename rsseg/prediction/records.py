@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rsseg.errors import OutputError
 from rsseg.prediction.journal import changes
 from rsseg.replacing import replacing
+
+Told = TypeVar("Told")
 
 FOLDER = ".rsseg"
 """Where the records of a folder of maps lie."""
@@ -40,6 +42,10 @@ class Record:
     def changes(self, journal: Mapping[str, Any]) -> list[str]:
         """Names of the entries in which another journal differs."""
         return changes(self.plan, json.loads(json.dumps(journal)))
+
+    def fits(self, found: Mapping[str, int]) -> bool:
+        """Whether outputs of these sizes are as they were recorded."""
+        return all(self.sizes.get(kind) == size for kind, size in found.items())
 
     def write(self, out: Path) -> None:
         """Put it beside a map.
@@ -73,3 +79,14 @@ def read_record(out: Path) -> Record | None:
 def sizes(outputs: Mapping[str, Path]) -> dict[str, int]:
     """Bytes of files by kind; -2 for one that is not there."""
     return {kind: path.stat().st_size if path.is_file() else -2 for kind, path in outputs.items()}
+
+
+def rasters_of(outputs: Mapping[str, Told]) -> dict[str, Told]:
+    """What is told of outputs by kind, less the polygons."""
+    return {kind: told for kind, told in outputs.items() if kind != "polygons"}
+
+
+def without_polygons(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a scene as long as its polygons are not there."""
+    kept = {key: value for key, value in result.items() if key not in ("polygons", "polygon_count")}
+    return kept | {"item": result["item"] | {"assets": rasters_of(result["item"]["assets"])}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,15 @@ from rsseg.prediction.differences import differences
 from rsseg.prediction.map_items import map_item
 from rsseg.prediction.outputs import require_all_writable
 from rsseg.prediction.prospect import Prospect
-from rsseg.prediction.records import BEGUN, Record, read_record, record_path, sizes
+from rsseg.prediction.records import (
+    BEGUN,
+    Record,
+    rasters_of,
+    read_record,
+    record_path,
+    sizes,
+    without_polygons,
+)
 from rsseg.prediction.result import MapResult
 from rsseg.prediction.staging import MAP, Place, Stage, sizes_of
 
@@ -102,17 +111,20 @@ class SceneRun:
         there, record, ours = self._there
         if record is None or not ours or self.work.options.restart:
             return None
-        if _are(there, record):
+        if record.fits(there):
             return "skipped", record.result
-        near = self._near
-        if self._stored and _are(sizes(near), record):  # made before, and did not get there
+        near = sizes(self._near)
+        if self._stored and record.fits(near):  # made before, and did not get there
             self.stage.send(self.places)
             return "done", record.result
-        rasters = {kind: size for kind, size in there.items() if kind != "polygons"}
-        if rasters == there or not _are(rasters, record):
+        if "polygons" not in there:
             return None
-        for place in self.places.values():
-            if self._stored and place != self.places.get("polygons"):
+        waits = self._stored and record.fits(rasters_of(near))  # it is sent with its polygons
+        if not (waits or record.fits(rasters_of(there))):
+            return None
+        self._require_own_polygons()
+        if self._stored and not waits:
+            for place in rasters_of(self.places).values():
                 self.stage.fetch(place)
         return self._mapped(dict(record.result))
 
@@ -130,6 +142,7 @@ class SceneRun:
                 f"{self.places[MAP]} is of another plan, which differs in {changed}",
                 remedy="add --overwrite to replace it",
             )
+        self._require_own_polygons()
         again = ours and record is not None and record.sizes.get(MAP, there[MAP]) == there[MAP]
         if self._stored and not (again or options.overwrite):
             for kind, size in there.items():
@@ -151,20 +164,30 @@ class SceneRun:
         Raises:
             OutputError: If that cannot be noted.
         """
+        if self._stored:  # what is made for a store may be replaced anyway
+            return
         record = read_record(self.out)
         if record is None or not record.of_plan(self.work.journal):
             Record(self.work.journal, {}, {}).write(self.out)
 
+    def recorded(self) -> bool:
+        """Whether the map that was made now is on record, and not sent yet."""
+        record = read_record(self.out)
+        if record is None or not record.of_plan(self.work.journal):
+            return False
+        return record.fits(sizes(rasters_of(self._near)))
+
     def given_up(self) -> None:
-        """Take back what was noted of outputs that do not come."""
+        """Take back what was noted of outputs that do not come, if the disk lets it be."""
         record = read_record(self.out)
         if record is None:
             return
         sizes = {kind: size for kind, size in record.sizes.items() if size != BEGUN}
-        if not sizes:
-            record_path(self.out).unlink()
-        elif sizes != record.sizes:
-            replace(record, sizes=sizes).write(self.out)
+        with suppress(OSError, OutputError):  # the reason why they do not come is to be told
+            if not sizes:
+                record_path(self.out).unlink()
+            elif sizes != record.sizes:
+                replace(record, sizes=sizes).write(self.out)
 
     def finished(self, made: MapResult) -> Finished | Mapped:
         """Keep a record of a map that was made, and deliver all unless polygons are missing.
@@ -213,8 +236,8 @@ class SceneRun:
         if "polygons" not in near:
             return self.completed(result)
         # so that polygons are all that is to do if they fail, or this process is killed
-        rasters = sizes({kind: path for kind, path in near.items() if kind != "polygons"})
-        record = Record(self.work.journal, rasters, result)
+        rasters = sizes(rasters_of(near))
+        record = Record(self.work.journal, rasters, without_polygons(result))
         known = read_record(self.out)
         ours = known is not None and known.sizes.get("polygons") == BEGUN
         try:
@@ -229,6 +252,17 @@ class SceneRun:
     def _source(self) -> Item | None:
         return self.scene if isinstance(self.scene, Item) else None
 
+    def _require_own_polygons(self) -> None:
+        """Refuse polygons of someone else, also where the map is our own and may be replaced."""
+        there, record, ours = self._there
+        size = there.get("polygons", -2)
+        known = record.sizes.get("polygons") if record is not None and ours else None
+        if size >= 0 and known not in (BEGUN, size) and not self.work.options.overwrite:
+            raise OutputError(
+                f"{self.places['polygons']} is already there",
+                remedy="add --overwrite to replace it",
+            )
+
     def _require_polygons(self, overwrite: bool) -> None:
         """Refuse before the map is made what could not be vectorised after."""
         from rsseg.vectorise import require_writable
@@ -237,8 +271,3 @@ class SceneRun:
         if not self.work.grid.georeferenced:
             name = told_name(self.scene)
             raise OutputError(f"{name} has no place on the ground for polygons")
-
-
-def _are(found: Mapping[str, int], record: Record) -> bool:
-    """Whether outputs are there as they were recorded, by their sizes."""
-    return all(record.sizes.get(kind) == size for kind, size in found.items())

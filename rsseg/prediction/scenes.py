@@ -125,6 +125,17 @@ def _mapped(
     there = run.before()
     if there is None:
         run = run.allowed()
-        made = carry_out(work, run.out, load=engines, others=others, on_progress=on_progress)
+        try:
+            made = carry_out(
+                work,
+                run.out,
+                load=engines,
+                others=others,
+                on_progress=on_progress,
+                on_computed=run.begun,
+            )
+        except Exception:
+            run.given_up()
+            raise
         there = run.finished(made)
     return there.vectorised() if isinstance(there, Mapped) else there

@@ -50,19 +50,18 @@ class StoredParts(Parts):
 
         Raises:
             PlanChanged: If the folder belongs to another plan.
-            OutputError: If the folder cannot be made, another process is at work in it, or the
-                store takes no object or does not answer.
+            OutputError: If the folder cannot be made, another process is at work in it, the store
+                takes no object or does not answer, or shards to be thrown away stay there.
         """
-        stores = [self._store]
+        before: PartStore | None = None
         if restart and self._plan.exists():
             with contextlib.suppress(OutputError):  # it is damaged
-                stores.append(PartStore(self._root, self._plan.read()))
+                before = PartStore(self._root, self._plan.read())
         super().open(plan, manifest, restart=restart)
         try:
-            if restart:
-                for store in stores:
-                    store.remove()
-            self._there = self._store.begin()
+            if before is not None:
+                before.remove()
+            self._there = self._store.begin(restart=restart)
         except BaseException:
             if super()._finished():
                 self.leave()
@@ -99,12 +98,27 @@ class StoredParts(Parts):
                 each.result()
 
     def keep_if_useful(self) -> bool:
-        """After a failure: keep finished shards, or leave nothing at all; True if kept."""
+        """After a failure: keep finished shards, or leave no folder at all; True if kept.
+
+        Without shards, only the plan stays in the store: another machine may be at work by it.
+        """
         try:
-            return super().keep_if_useful()
+            useful = bool(self._finished())
         except OutputError:  # the store does not answer: what is there stays there
+            useful = True
+        if useful:
             self.leave()
-            return True
+        else:
+            super().remove()
+        return useful
+
+    def keep_at_once(self) -> bool:
+        """After Ctrl-C: keep what is there without asking the store, which may hang.
+
+        True unless all was removed before.
+        """
+        self.leave()
+        return self.folder.is_dir()
 
     def remove(self) -> None:
         """Delete all shards, those in the store first: what was fetched is whole."""

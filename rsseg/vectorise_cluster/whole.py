@@ -45,8 +45,8 @@ def whole_map(raster: Path, out: Path, confidence: Path | None = None) -> WholeM
     return WholeMap(work, str(out.absolute()), terms_of(work))
 
 
-def outline(whole: WholeMap, on_progress: Callable[[int, int], None]) -> int:
-    """Write the polygons of a map, as `vectorise` does; how many there are.
+def outline(whole: WholeMap, on_progress: Callable[[int, int], None]) -> tuple[int, int]:
+    """Write the polygons of a map, as `vectorise` does; how many there are, and the file's bytes.
 
     Args:
         whole: What the command tells.
@@ -61,4 +61,4 @@ def outline(whole: WholeMap, on_progress: Callable[[int, int], None]) -> int:
     work = whole.work
     require_same(whole.terms, work)
     made = vectorise(work.raster, whole.out, options=work.options, on_progress=on_progress)
-    return made.polygons
+    return made.polygons, Path(whole.out).stat().st_size

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 SMALL_SHARDS = """
 import rsseg.prediction.plan as planning
@@ -110,3 +112,27 @@ class Processes:
         with (self.folder / f"dask{len(self.begun)}.log").open("w") as log:
             command = sys.executable, "-m", "dask", *arguments
             return self.start(*command, stdout=log, stderr=log, **more)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A client of a scheduler and two workers that are threads of this process."""
+    import distributed
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def watch(client: Any) -> Any:
+    """That looks after it."""
+    from rsseg.cluster.watching import Patience, Watch
+
+    made = Watch(client, Patience())
+    made.look()
+    return made

@@ -21,25 +21,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """A scheduler and two workers as threads of this process."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as made,
-    ):
-        yield made
-
-
-@pytest.fixture
-def watch(client: Any) -> Watch:
-    made = Watch(client, Patience())
-    made.look()
-    return made
-
-
 def uneven(number: int) -> int:
     time.sleep(0.02 * (number % 3))
     return 2 * number

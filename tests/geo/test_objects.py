@@ -107,6 +107,18 @@ def test_passing_failures_of_reading_are_overcome(file: Path, store: Any) -> Non
         assert read_object("s3://maps/a.bin") == file.read_bytes()
 
 
+@pytest.mark.parametrize("size", [10_000, 100_003, 9_000_000])
+def test_an_answer_that_was_cut_off_is_not_taken_for_all(
+    tmp_path: Path, store: Any, size: int
+) -> None:
+    (tmp_path / "store/maps/a.bin").write_bytes(np.random.default_rng(0).bytes(size))
+    store.fail("cut", times=2)
+    assert read_object("s3://maps/a.bin") == (tmp_path / "store/maps/a.bin").read_bytes()
+    store.fail("cut", times=-1)
+    with pytest.raises(SceneError, match=rf"a\.bin cannot be read: \d+ bytes have come of {size}"):
+        read_object("s3://maps/a.bin")
+
+
 @pytest.mark.parametrize("how", [500, 403, "drop"])
 def test_lasting_failures_leave_nothing(
     file: Path, store: Any, tmp_path: Path, how: int | str

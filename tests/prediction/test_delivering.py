@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rsseg import vectorise
 from rsseg.errors import OptionError, OutputError
 from rsseg.prediction import PredictOptions
 from rsseg.prediction import scenes as tool
@@ -144,6 +145,43 @@ def test_polygons_of_a_stored_map_can_come_later(
     assert states(run(scene, polygons=MAPS)) == ["skipped"]
 
 
+def test_a_map_that_waits_for_its_polygons_is_not_made_again(
+    run: Run, make_scene: Any, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the scratch folder, as nothing is sent before all is there."""
+    scene = make_scene("in/0.tif")
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vectorise, "vectorise", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(scene, polygons=MAPS)
+    assert "0.tif" in left(tmp_path / "scratch")
+    assert bucket.files() == {}
+    calls = run.network.calls  # type: ignore[attr-defined]
+    assert states(run(scene, polygons=MAPS)) == ["done"]
+    assert run.network.calls == calls  # type: ignore[attr-defined]
+    assert {"0.tif", "0.gpkg"} <= bucket.files().keys()
+    assert left(tmp_path / "scratch") == []
+
+
+def test_polygons_of_someone_else_are_kept(
+    run: Run, make_scene: Any, bucket: Any, tmp_path: Path
+) -> None:
+    scene = make_scene("in/0.tif")
+    run(scene)
+    there = tmp_path / "store" / "maps" / "deep" / "0.gpkg"
+    there.write_bytes(b"precious")
+    for choice in ({}, {"restart": True}):
+        (state,) = states(run(scene, polygons=MAPS, options=choice))
+        assert f"{MAPS}/0.gpkg is already there; add --overwrite" in state
+        assert there.read_bytes() == b"precious"
+    assert states(run(scene, polygons=MAPS, options={"overwrite": True})) == ["done"]
+    assert there.read_bytes() != b"precious"
+
+
 def test_the_index_lies_in_the_store(
     run: Run, make_scene: Any, bucket: Any, tmp_path: Path
 ) -> None:
@@ -230,6 +268,64 @@ def test_a_delivery_that_failed_goes_on(bucket: Any, tmp_path: Path) -> None:
     assert deliver(places, make, {"model": "x"}, **given) == {"out": f"{MAPS}/a.tif"}
     assert len(made) == 1
     assert bucket.files() == {"a.tif": b"map"}
+
+
+def test_a_delivery_keeps_its_map_when_polygons_fail(bucket: Any, tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(near: dict[str, Path], *, overwrite: bool) -> dict[str, Any]:
+        made.append("map")
+        for kind in ("map", "confidence"):
+            near[kind].write_bytes(kind.encode())
+        return {"out": str(near["map"]), "width": 7}
+
+    def complete(
+        near: dict[str, Path], result: dict[str, Any], *, overwrite: bool
+    ) -> dict[str, Any]:
+        made.append("polygons")
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        near["polygons"].write_bytes(near["map"].read_bytes())
+        return result | {"polygons": str(near["polygons"])}
+
+    places = {
+        "map": f"{MAPS}/a.tif",
+        "confidence": tmp_path / "sure.tif",
+        "polygons": f"{MAPS}/a.gpkg",
+    }
+    given: dict[str, Any] = {"complete": complete, "scratch": tmp_path / "scratch"}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        deliver(places, make, {"model": "x"}, **given)
+    assert "the same command goes on" in caught.value.__notes__[0]
+    assert bucket.files() == {}
+    result = deliver(places, make, {"model": "x"}, **given)
+    assert result == {"out": f"{MAPS}/a.tif", "polygons": f"{MAPS}/a.gpkg", "width": 7}
+    assert made == ["map", "polygons", "polygons"]
+    assert bucket.files() == {"a.tif": b"map", "a.gpkg": b"map"}
+    assert not any(path.is_file() for path in (tmp_path / "scratch").rglob("*"))
+
+
+def test_a_delivery_makes_nothing_by_another_plan(bucket: Any, tmp_path: Path) -> None:
+    """Of a map that was made by other choices no polygons are made."""
+
+    def make(near: dict[str, Path], *, overwrite: bool) -> dict[str, Any]:
+        near["map"].write_bytes(choice.encode())
+        return {"out": str(near["map"])}
+
+    def complete(near: dict[str, Path], result: dict[str, Any], **_: bool) -> dict[str, Any]:
+        if choice == "old":
+            raise KeyboardInterrupt
+        near["polygons"].write_bytes(near["map"].read_bytes())
+        return result
+
+    places = {"map": f"{MAPS}/a.tif", "polygons": f"{MAPS}/a.gpkg"}
+    given: dict[str, Any] = {"complete": complete, "scratch": tmp_path / "scratch"}
+    choice = "old"
+    with pytest.raises(KeyboardInterrupt):
+        deliver(places, make, {"model": choice}, **given)
+    choice = "new"
+    deliver(places, make, {"model": choice}, **given)
+    assert bucket.files() == {"a.tif": b"new", "a.gpkg": b"new"}
 
 
 def test_what_was_asked_for_is_known_again_without_its_device(

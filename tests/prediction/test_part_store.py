@@ -16,6 +16,7 @@ from rsseg.geo.grid import Grid
 from rsseg.geo.objects import object_names, put_object, read_object, remove_objects
 from rsseg.geo.shards import Shard
 from rsseg.legend import LAND_COVER
+from rsseg.prediction import part_store
 from rsseg.prediction.finishing import finish
 from rsseg.prediction.manifest import Manifest
 from rsseg.prediction.part_store import PartStore, unfinished_plans
@@ -111,7 +112,40 @@ def test_damaged_plans_are_no_plans(root: str) -> None:
     PartStore(root, PLAN).begin()
     put_object(b"{", f"{root}/0000/plan.json")
     put_object(b"7", f"{root}/1111/part_000000.tif")
+    put_object(b"7", f"{root}/2222/plan.json")
+    put_object(b'{"plan": 7}', f"{root}/3333/plan.json")
     assert unfinished_plans(root) == [PLAN]
+
+
+def test_a_plan_that_cannot_be_read_is_not_taken_for_none(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run would begin anew by another plan, and leave the finished shards behind."""
+    PartStore(root, PLAN).begin()
+
+    def fail(name: str) -> bytes:
+        raise SceneError(f"{name} cannot be read")
+
+    monkeypatch.setattr(part_store, "read_object", fail)
+    with pytest.raises(SceneError, match=r"plan\.json cannot be read"):
+        unfinished_plans(root)
+
+
+def test_a_new_beginning_finds_no_shard(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PartStore(root, PLAN)
+    for cut_short in (False, True):
+        store.begin()
+        store.write(SHARDS[1], LAYERS)
+        if cut_short:
+            assert remove_objects([f"{store.place}/plan.json"])
+        assert store.begin(restart=True) == set()
+        assert store.indices() == set()
+    store.write(SHARDS[1], LAYERS)
+    with monkeypatch.context() as patch:
+        patch.setattr(part_store, "remove_objects", lambda names: not names)
+        with pytest.raises(OutputError, match="cannot be deleted; may the key that is set delete"):
+            store.begin(restart=True)
+    assert store.begin() == {1}
 
 
 def test_a_shard_goes_there_packed_and_comes_back(root: str, tmp_path: Path) -> None:
@@ -164,7 +198,7 @@ def test_what_is_there_is_known_and_kept(root: str, parts_in: Make, manifest: Ma
     one.open(PLAN, manifest, restart=False)
     assert one.place == PartStore(root, PLAN).place
     assert not one.keep_if_useful(), "there is no shard"
-    assert tree(root) == []
+    assert tree(root) == [f"{one.place}/plan.json"], "another machine may go by it"
     assert not one.folder.exists()
     one = parts_in("one")
     one.open(PLAN, manifest, restart=False)
@@ -174,6 +208,39 @@ def test_what_is_there_is_known_and_kept(root: str, parts_in: Make, manifest: Ma
     other.open(PLAN, manifest, restart=False)
     assert [other.has(shard) for shard in SHARDS] == [False, True, False]
     other.leave()
+
+
+def test_a_client_that_gives_up_does_not_end_another_one(
+    root: str, parts_in: Make, manifest: Manifest
+) -> None:
+    """Of the same plan, on another machine, before there is any shard."""
+    one, other, worker = parts_in("one"), parts_in("other"), PartStore(root, PLAN)
+    one.open(PLAN, manifest, restart=False)
+    other.open(PLAN, manifest, restart=False)
+    assert not other.keep_if_useful()
+    assert not worker.has(SHARDS[0])
+    for shard in SHARDS:
+        worker.write(shard, LAYERS)
+    assert one.missing(manifest) == []
+    one.remove()
+    assert tree(root) == []
+
+
+def test_nothing_is_asked_of_the_store_after_an_interrupt(
+    root: str, parts_in: Make, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = parts_in("one")
+    one.open(PLAN, manifest, restart=False)
+    PartStore(root, PLAN).write(SHARDS[1], LAYERS)
+    with monkeypatch.context() as patch:
+        for name in ("object_names", "object_size", "read_object", "remove_objects"):
+            patch.setattr(part_store, name, None)
+        assert one.keep_at_once()
+    one = parts_in("one")
+    one.open(PLAN, manifest, restart=False)
+    assert [one.has(shard) for shard in SHARDS] == [False, True, False]
+    one.remove()
+    assert not one.keep_at_once(), "all is removed"
 
 
 def test_one_command_at_a_time_on_a_machine(parts_in: Make, manifest: Manifest) -> None:

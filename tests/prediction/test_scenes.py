@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 
+from rsseg import vectorise
 from rsseg.errors import BundleError, OptionError, OutputError
 from rsseg.prediction import PredictOptions, last_engine, predict
 from rsseg.prediction import scenes as tool
 from rsseg.prediction.outcomes import SceneOutcome, Totals
 from rsseg.prediction.predict import plan
 from rsseg.prediction.records import read_record
+from rsseg.prediction.results_index import index_results
+from rsseg.prediction.scene_run import SceneRun
 from rsseg.prediction.scenes import predict_scenes
 
 Run = Callable[..., list[SceneOutcome]]
@@ -213,6 +217,37 @@ def test_a_killed_run_goes_on_in_the_scene_it_was_in(
     assert states(run(*three)) == ["skipped", "done", "done"]
 
 
+def test_a_map_that_was_made_when_the_process_was_killed_is_its_own(
+    run: Run, three: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no record of it yet."""
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SceneRun, "finished", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(three[0])
+    before = (out / "0.tif").read_bytes()
+    assert states(run(three[0])) == ["done"]
+    assert (out / "0.tif").read_bytes() == before
+
+
+def test_a_map_that_failed_is_not_its_own(
+    run: Run, three: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["rsseg.prediction.predict"], "finish", full)
+        assert "the disk is full; finished shards are kept" in str(run(three[0])[0].error)
+    (out / "0.tif").write_bytes(b"precious")
+    assert "already there; add --overwrite" in str(run(three[0])[0].error)
+    assert (out / "0.tif").read_bytes() == b"precious"
+
+
 def test_what_goes_beside_the_maps_has_folders(
     run: Run, three: list[Path], out: Path, tmp_path: Path
 ) -> None:
@@ -238,6 +273,52 @@ def test_polygons_can_come_later(run: Run, three: list[Path], out: Path) -> None
     assert states(run(three[0], polygons=out)) == ["skipped"]
     assert states(run(three[0])) == ["skipped"], "fewer outputs are there as well"
     assert states(run(three[0], polygons=out)) == ["skipped"]
+
+
+def test_polygons_of_someone_else_are_kept(run: Run, three: list[Path], out: Path) -> None:
+    """Also where the map is its own: done anew, or on its way when the process was killed."""
+    run(three[0])
+    theirs = out / "0.gpkg"
+    theirs.write_bytes(b"precious")
+    for choice in ({}, {"restart": True}):
+        (outcome,) = run(three[0], polygons=out, **choice)
+        assert "0.gpkg is already there; add --overwrite" in str(outcome.error)
+        assert theirs.read_bytes() == b"precious"
+    record = read_record(out / "0.tif")
+    assert record is not None
+    replace(record, sizes={}, result={}).write(out / "0.tif")  # as `SceneRun.begun` leaves it
+    (outcome,) = run(three[0], polygons=out)
+    assert "0.gpkg is already there; add --overwrite" in str(outcome.error)
+    assert theirs.read_bytes() == b"precious"
+    assert states(run(three[0], polygons=out, overwrite=True)) == ["done"]
+    assert states(run(three[0], polygons=out, restart=True)) == ["done"], "they are its own now"
+
+
+def test_polygons_that_failed_are_told_nowhere(
+    run: Run, three: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by the index nor when the map is skipped later."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OutputError("the disk is full")
+
+    def told() -> tuple[bool, bool]:
+        (outcome,) = run(three[0])
+        index_results(out)
+        (item,) = json.loads((out / "items.json").read_text())["features"]
+        assert (outcome.state, outcome.item) == ("skipped", item)
+        keys = {"polygons", "polygon_count"} & outcome.result.keys()
+        assert len(keys) in (0, 2)
+        return bool(keys), "polygons" in item["assets"]
+
+    for _ in range(2):  # the second time they have been there
+        with monkeypatch.context() as patch:
+            patch.setattr(vectorise, "vectorise", full)
+            assert run(three[0], polygons=out)[0].error == "the disk is full"
+        assert told() == (False, False)
+        assert states(run(three[0], polygons=out)) == ["done"]
+        assert told() == (True, True)
+        (out / "0.gpkg").unlink()
 
 
 def test_polygons_of_nowhere_are_refused_before_the_map(

@@ -20,6 +20,7 @@ from rsseg.prediction.cluster.terms import require_same
 from rsseg.prediction.cluster.worker import report, tell_terms
 from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.staging import Place
+from rsseg.prediction.workers import Workers
 
 _MOMENT = 0.05
 
@@ -47,7 +48,8 @@ def agree_on_plan(client: Client, job: Job, watch: Watch) -> tuple[Report, Job]:
         answers = _ask_each(client, report, (job,), [workers.pop(0)], watch)
     if not answers:
         raise ClusterError("no worker of the cluster answers", remedy="start others")
-    first = settled(job, answers[0])
+    with Workers(1, "rsseg-look") as looking:  # a store may hang, and Ctrl-C must not
+        first = looking.submit(settled, job, answers[0]).result()
     agreed = job.agreed(first)
     _ask_each(client, report, (agreed,), workers, watch)
     return first, agreed

@@ -144,9 +144,11 @@ class Outlined:
 
     Args:
         polygons: How many there are.
+        size: Bytes of the file.
     """
 
     polygons: int
+    size: int
 
 
 def job_of(

@@ -9,18 +9,27 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rsseg.prediction.cluster.job import Done, Job, Report
-from rsseg.prediction.cluster.places import parts_of, settled
+from rsseg.errors import ClusterError
+from rsseg.prediction.cluster.job import Done, Job, Outlined, Report
+from rsseg.prediction.cluster.places import parts_of, remove_left, settled
 from rsseg.prediction.cluster.predictor import joined
 from rsseg.prediction.cluster.result import Times, cluster_result
 from rsseg.prediction.dealing import runs
+from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.parts import Parts
 from rsseg.prediction.prospect import Prospect
+from rsseg.prediction.records import sizes
 from rsseg.prediction.scene_entries import SceneEntry
 from rsseg.prediction.scene_run import Finished, Mapped, SceneRun
 
 if TYPE_CHECKING:
     from rsseg.vectorise_cluster.whole import WholeMap
+
+
+_UNSEEN = 60.0
+"""Seconds to wait for polygons of a worker: network folders remember for so long what was there."""
+
+_MOMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ class OpenScene:
         bare: Its map, if polygons of it are to be made.
         outlines: Whether a worker is to be told of that.
         keeping: What becomes of it, in a while.
+        failing: What is told of its failure, in a while.
     """
 
     entry: SceneEntry
@@ -92,6 +102,7 @@ class OpenScene:
     bare: Bare | None = None
     outlines: bool = False
     keeping: Future[Finished | Bare] | None = None
+    failing: Future[SceneOutcome] | None = None
 
     @property
     def tasks(self) -> deque[tuple[int, ...]]:
@@ -128,6 +139,7 @@ class OpenScene:
         run = self.entry.run(Prospect(report.scene, grid, legend, journal, self.entry.options))
         before = run.before()
         if before is not None:
+            remove_left(self.job, journal)
             return self._less_polygons(before)
         run = run.allowed()
         report = settled(self.job, report)
@@ -163,23 +175,57 @@ class OpenScene:
         assert self.found is not None
         parts, out = self.found.parts, self.job.out
         if pixels is None:
+            self.found.run.begun()  # if this process is killed before there is a record
             pixels = joined(parts, self.report.manifest, out, given_up)
-        else:
-            parts.remove()  # a worker leaves what the client holds
         times = Times(self.began, self.started, self.computed, time.perf_counter())
         made = cluster_result(
             self.report, str(out), pixels, self.done, self.found.before, times, cluster, notes
         )
-        return self._less_polygons(self.found.run.finished(made))
+        try:
+            there = self.found.run.finished(made)
+        except BaseException:
+            if self.found.run.recorded():  # it is made, and could not be sent
+                parts.remove()
+            raise
+        parts.remove()
+        return self._less_polygons(there)
 
-    def complete(self, polygons: int) -> Finished:
-        """Record so many polygons, which a worker has made, and deliver all.
+    def complete(self, made: Outlined, given_up: Callable[[], bool]) -> Finished:
+        """Record polygons that a worker has made, once they are seen here, and deliver all.
+
+        Args:
+            made: What the worker says.
+            given_up: Asked while they are not seen: True if there is no use in waiting.
 
         Raises:
+            ClusterError: If they are not to be seen here.
             OutputError: If an output cannot be written.
         """
         assert self.bare is not None
-        return self.bare.mapped.finished(polygons)
+        path, until = self.bare.mapped.polygons, time.monotonic() + _UNSEEN
+        while sizes({"polygons": path})["polygons"] != made.size:
+            if given_up() or time.monotonic() >= until:
+                raise ClusterError(
+                    f"polygons that a worker has finished are not in {path.parent}",
+                    remedy="it must be the same folder on all machines",
+                )
+            time.sleep(_MOMENT)
+        return self.bare.mapped.finished(made.polygons)
+
+    def failed(self, error: Exception | str) -> SceneOutcome:
+        """What is told of a failure; finished shards are kept, and where they are is told too.
+
+        Args:
+            error: Why it has failed.
+        """
+        parts = None if self.found is None else self.found.parts
+        if parts is not None and parts.keep_if_useful():
+            note = f"finished shards are kept in {parts.place}: the same command goes on"
+            if isinstance(error, Exception):
+                error.add_note(note)
+            else:
+                error = f"{error}; {note}"
+        return self.entry.failure(error)
 
     def _less_polygons(self, there: Finished | Mapped) -> Finished | Bare:
         if not isinstance(there, Mapped):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rsseg.cluster.connecting import Cluster, local_workers, name_of
 from rsseg.errors import OptionError, OutputError
@@ -67,6 +69,28 @@ def writer_of(job: Job) -> PartWriter:
     return parts
 
 
+def remove_left(job: Job, journal: dict[str, Any]) -> None:
+    """Delete the shards of a map that is there, whose command was killed before it could do so.
+
+    Those of another plan stay, and those that a process is at work with.
+
+    Args:
+        job: The map.
+        journal: All that decides its bytes, less windows in a forward pass.
+    """
+    with contextlib.suppress(OutputError):
+        parts = Parts(job.out)
+        if not parts.folder.is_dir():
+            return
+        plan = parts.plan()
+        if plan is not None:  # else it was killed in the midst of the removal
+            if changes(plan | {"forward": None}, _as_read(journal)):
+                return
+            parts = parts_of(replace(job, plan=plan))
+        parts.take()
+        parts.remove()
+
+
 def require_place(folder: Place) -> None:
     """Check that a folder, or one of an object store, takes files of this process.
 
@@ -101,12 +125,18 @@ def settled(job: Job, report: Report) -> Report:
 
     Raises:
         OutputError: If the store does not answer, takes no object, or may not be listed.
+        SceneError: If the plan of an unfinished run cannot be read.
     """
     if job.store is None:
         return report
-    own = json.loads(json.dumps(report.plan))
+    own = _as_read(report.plan)
     plans = unfinished_plans(job.store)
     others = [plan for plan in plans if changes(plan, own) == ["forward"]]
     if own in plans or not others:
         return report
     return replace(report, plan=report.plan | {"forward": others[0]["forward"]})
+
+
+def _as_read(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan as it comes back from a file."""
+    return dict(json.loads(json.dumps(plan)))

@@ -18,7 +18,7 @@ from rsseg.prediction.cluster.job import Job, Report
 from rsseg.prediction.cluster.places import require_room, writer_of
 from rsseg.prediction.cluster.terms import require_same
 from rsseg.prediction.engine import Engine
-from rsseg.prediction.finishing import finish
+from rsseg.prediction.finishing import outputs_of
 from rsseg.prediction.last_engine import LastEngine
 from rsseg.prediction.locating import located
 from rsseg.prediction.manifest import Manifest, manifest_of
@@ -141,8 +141,8 @@ class Predictor:
             with gdal_cache(work.gdal_cache):
                 return joined(Parts(job.out), manifest_of(work, job.out), job.out, ended)
 
-    def outline(self, whole: WholeMap, ended: Callable[[], bool]) -> int:
-        """Make the polygons of a map; how many there are.
+    def outline(self, whole: WholeMap, ended: Callable[[], bool]) -> tuple[int, int]:
+        """Make the polygons of a map; how many there are, and the bytes of the file.
 
         Args:
             whole: The map.
@@ -192,6 +192,8 @@ def joined(
 ) -> dict[int, int]:
     """Make the outputs of shards that workers have finished; pixels by file code.
 
+    The shards stay until whoever keeps a record of the outputs has done so.
+
     Args:
         parts: The shards.
         manifest: What they become.
@@ -207,7 +209,7 @@ def joined(
             f"{len(missing)} shards that workers have finished are not in {parts.place}",
             remedy="it must be the same place on all machines",
         )
-    return finish(parts, manifest, out, ended)
+    return outputs_of(parts, manifest, out, ended)
 
 
 @contextmanager

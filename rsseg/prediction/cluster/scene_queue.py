@@ -17,7 +17,7 @@ from typing import Any
 
 from rsseg.cluster.failing import Failed
 from rsseg.cluster.watching import Watch
-from rsseg.errors import ClusterError
+from rsseg.errors import ClusterError, OutputError
 from rsseg.prediction.cluster.job import Done, Job, Joined, Outlined, Report, Work, job_of
 from rsseg.prediction.cluster.open_scene import Bare, Found, OpenScene
 from rsseg.prediction.cluster.result import notes_of
@@ -79,10 +79,12 @@ class SceneQueue:
             if future is not None and future.done() and future.exception() is None:
                 result = future.result()
                 scene.found = result if isinstance(result, Found) else scene.found
+        interrupted = isinstance(error, KeyboardInterrupt)
+        found = [scene.found.parts for scene in self._open.values() if scene.found is not None]
         kept = [
-            scene.found.parts.place
-            for scene in self._open.values()
-            if scene.found is not None and scene.found.parts.keep_if_useful()
+            parts.place
+            for parts in found
+            if (parts.keep_at_once() if interrupted else parts.keep_if_useful())
         ]
         if kept and error is not None:
             error.add_note(
@@ -121,7 +123,9 @@ class SceneQueue:
             self._keep(scene, answer.pixels)
             return
         if isinstance(answer, Outlined):
-            scene.keeping = self._keeping.submit(scene.complete, answer.polygons)
+            scene.keeping = self._keeping.submit(
+                scene.complete, answer, lambda: self._keeping.given_up
+            )
             return
         if isinstance(answer, Done):
             scene.done.append(answer)
@@ -134,7 +138,7 @@ class SceneQueue:
         if scene.failure is not None:
             self._fail(number, scene.failure)
         elif not scene.tasks:
-            self._computed(scene)
+            self._computed(number, scene)
 
     def outcomes(self) -> Iterator[SceneOutcome]:
         """Scenes that are ready."""
@@ -162,7 +166,9 @@ class SceneQueue:
     def _next_scene(self) -> Order | None:
         """Ask about the next scene, unless enough are known of."""
         ahead = sum(scene.ahead for scene in self._open.values())
-        keeping = sum(scene.keeping is not None for scene in self._open.values())
+        keeping = sum(
+            scene.keeping is not None or scene.failing is not None for scene in self._open.values()
+        )
         if ahead > self._watch.threads or keeping >= _KEEPING:
             return None
         for number, entry in self._waiting:
@@ -191,6 +197,10 @@ class SceneQueue:
     def _settle(self) -> None:
         """Go on with what the threads have done."""
         for number, scene in list(self._open.items()):
+            if scene.failing is not None and scene.failing.done():
+                del self._open[number]
+                self._ready.append(scene.failing.result())
+                continue
             future = scene.keeping or scene.looking
             if future is None or not future.done():
                 continue
@@ -204,40 +214,36 @@ class SceneQueue:
                 scene.found = result
                 if not result.tasks:  # all shards were there
                     scene.started = time.perf_counter()
-                    self._computed(scene)
+                    self._computed(number, scene)
             elif isinstance(result, Bare):
                 scene.bare, scene.outlines = result, True
             else:
                 del self._open[number]
                 self._ready.append(scene.entry.outcome(result))
 
-    def _computed(self, scene: OpenScene) -> None:
+    def _computed(self, number: int, scene: OpenScene) -> None:
         """All shards of a scene are there."""
         assert scene.report is not None
         assert scene.found is not None
         scene.computed = time.perf_counter()
         # shards of a store are joined here, where the map is sent from
         scene.joins = len(scene.report.shards) <= _SMALL and scene.job.store is None
-        if scene.joins:
-            scene.found.run.begun()  # if this process is killed, a worker may still make the map
-        else:
+        if not scene.joins:
             self._keep(scene)
+            return
+        try:
+            scene.found.run.begun()  # if this process is killed, a worker may still make the map
+        except OutputError as error:
+            self._fail(number, error)
 
     def _fail(self, number: int, error: Exception | str) -> None:
-        scene = self._open.pop(number)
+        scene = self._open[number]
         if scene.bare is not None:
             scene.bare.mapped.run.given_up()
         elif scene.found is not None:
             scene.found.run.given_up()
-        if scene.found is not None and scene.found.parts.keep_if_useful():
-            note = (
-                f"finished shards are kept in {scene.found.parts.place}: the same command goes on"
-            )
-            if isinstance(error, Exception):
-                error.add_note(note)
-            else:
-                error = f"{error}; {note}"
-        self._ready.append(scene.entry.failure(error))
+        scene.failure, scene.joins = str(error), False
+        scene.failing = self._looking.submit(scene.failed, error)  # a store may not answer
 
     def _keep(self, scene: OpenScene, pixels: dict[int, int] | None = None) -> None:
         """Have a scene recorded, and joined before if no worker has."""

@@ -68,12 +68,14 @@ def predict_on_cluster(
     options, out = for_workers(options or PredictOptions(), cluster), Path(out).absolute()
     require_all_writable(out, scene, options)
     job = job_of(str(scene), out, bundle, options, store=store)
-    with connected(cluster) as client:
+    # a store may hang, and Ctrl-C must not: other threads ask it
+    with connected(cluster) as client, Workers(1, "rsseg-look") as looking:
         watch = Watch(client, patience or Patience())
         first, job = agree_on_plan(client, job, watch)
         parts = parts_of(job)
-        assert job.plan is not None
-        parts.open(job.plan, first.manifest, restart=options.restart)
+        plan = job.plan
+        assert plan is not None
+        looking.submit(lambda: parts.open(plan, first.manifest, restart=options.restart)).result()
         before = sum(map(parts.has, first.shards))
         try:
             started = time.perf_counter()
@@ -84,11 +86,14 @@ def predict_on_cluster(
                     joined, parts, first.manifest, out, lambda: finishing.given_up
                 ).result()
         except BaseException as error:
-            if parts.keep_if_useful():
+            interrupted = isinstance(error, KeyboardInterrupt)
+            keep = parts.keep_at_once if interrupted else parts.keep_if_useful
+            if looking.submit(keep).result():
                 error.add_note(
                     f"finished shards are kept in {parts.place}: the same command goes on"
                 )
             raise
+        looking.submit(parts.remove).result()
         times = Times(began, started, computed, time.perf_counter())
         notes = tuple(notes_of(watch))
         return cluster_result(first, str(out), pixels, done, before, times, name_of(cluster), notes)

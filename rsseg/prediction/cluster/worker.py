@@ -75,7 +75,7 @@ def outline(whole: WholeMap) -> Outlined | Failed:
     """Make the polygons of a map on the worker that runs this."""
     worker = get_worker()
     try:
-        return Outlined(_predictor(worker).outline(whole, _cancelled(worker)))
+        return Outlined(*_predictor(worker).outline(whole, _cancelled(worker)))
     except Exception as error:
         return failed(worker, error, whole=isinstance(error, _WHOLE))
 

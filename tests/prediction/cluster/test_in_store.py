@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -278,6 +279,35 @@ def test_a_store_that_goes_away(
     assert made(store) == expected
 
 
+@pytest.mark.parametrize("scenes", [1, 2])
+def test_an_interrupt_while_the_store_hangs(
+    processes: Any, apart: Begin, store: Any, stored: str, slow: Any, finish: Any, scenes: int
+) -> None:
+    """It takes no request and refuses none: what asks it waits for minutes."""
+    shutil.copy(store.bucket / "in" / "scene.tif", store.bucket / "in" / "other.tif")
+    named = (stored, "s3://maps/in/other.tif")[:scenes]
+    processes.scheduler()
+    apart(slow(0.05))
+    to = ("--out", OUT if scenes == 1 else "s3://maps/made", "--cluster", processes.address)
+    command = processes.predict(*named, *to)
+    wait_until(lambda: len(store.parts()) >= 3, command)
+    server = server_process()
+    os.kill(server, signal.SIGSTOP)
+    try:
+        time.sleep(1)
+        began = time.monotonic()
+        os.kill(command.pid, signal.SIGINT)
+        status, errors = finish(command)
+        assert time.monotonic() - began < 8, "about one second, on a machine at rest"
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "interrupted; finished shards are kept in s3://maps/made/" in errors
+    assert len(store.parts()) >= 3
+    assert finish(processes.predict(*named, *to))[0] == 0
+    assert not parts(store)
+
+
 def test_processes_of_one_machine_share_a_folder(
     processes: Any, store: Any, stored: str, finish: Any, expected: Any
 ) -> None:
@@ -288,6 +318,19 @@ def test_processes_of_one_machine_share_a_folder(
     assert finish(processes.predict(stored, *to))[0] == 0
     assert made(store) == expected
     assert "PUT part.tif" not in store.asked
+
+
+def server_process() -> int:
+    """The process of the object store, which this one has begun."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            if (
+                parent == os.getpid()
+                and "object_server.py" in (path.parent / "cmdline").read_text()
+            ):
+                return int(path.parent.name)
+    raise AssertionError("there is no server")
 
 
 def parts(store: Any) -> list[str]:

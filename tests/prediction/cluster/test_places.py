@@ -95,6 +95,8 @@ def test_a_store_serves_as_a_folder_does(
         assert first.compute(agreed, indices, lambda: False)[:3] == (0, 0, 0)
     joined(parts, report.manifest, agreed.out, lambda: False)
     assert (tmp_path / "far.tif").read_bytes() == (tmp_path / "near.tif").read_bytes()
+    assert parts.missing(report.manifest) == [], "they stay until there is a record"
+    parts.remove()
     assert not parts.folder.exists()
     with pytest.raises(OutputError, match="was ended meanwhile"):
         first.compute(agreed, indices, lambda: False)

@@ -5,6 +5,7 @@ Here the workers are this process; what they do is what real ones do.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,15 +17,17 @@ import pytest
 
 import rsseg.prediction.plan as planning
 from rsseg.cluster.failing import Failed
-from rsseg.errors import ClusterError, RssegError
+from rsseg.errors import ClusterError, OutputError, RssegError
 from rsseg.prediction import PredictOptions, predict_scenes
-from rsseg.prediction.cluster import scene_queue
+from rsseg.prediction.cluster import open_scene, scene_queue
 from rsseg.prediction.cluster.job import Done, Joined, Outlined
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.scene_queue import SceneQueue
 from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.records import read_record
+from rsseg.prediction.parts import Parts
+from rsseg.prediction.records import Record, read_record
 from rsseg.prediction.scene_entries import SceneEntries
+from rsseg.prediction.scene_run import SceneRun
 from rsseg.prediction.scenes import STEPS
 from rsseg.prediction.staging import Stage
 from rsseg.vectorise_cluster.whole import WholeMap, whole_map
@@ -65,7 +68,7 @@ class Workers:
             if indices == "join":
                 return Joined(self.predictor.join(job, lambda: False))
             if isinstance(indices, WholeMap):
-                return Outlined(self.predictor.outline(indices, lambda: False))
+                return Outlined(*self.predictor.outline(indices, lambda: False))
             shards, pixels, windows, forward = self.predictor.compute(job, indices, lambda: False)
         except RssegError as error:
             return Failed("a", "here", str(error), isinstance(error, ClusterError))
@@ -233,10 +236,166 @@ def test_a_map_that_was_made_when_the_client_was_killed_is_its_own(
     there = tmp_path / "maps" / "0.tif"
     before = there.read_bytes()
     workers.answer = real  # type: ignore[method-assign]
+    workers.orders.clear()
     (outcome,) = run(scenes[0])
     assert (outcome.state, outcome.error) == ("done", None)
+    assert [work for _, work in workers.orders] == ["report", "join"], "nothing is computed again"
     assert there.read_bytes() == before
+    assert not list((tmp_path / "maps").glob("*.parts"))
     assert [each.state for each in run(scenes[0])] == ["skipped"]
+
+
+def test_a_worker_that_was_lost_when_the_map_was_there_does_not_matter(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
+) -> None:
+    """Another one joins it again."""
+    real = workers.answer
+
+    def again(number: int, job: Any, work: Any) -> Any:
+        if work == "join":
+            real(number, job, work)
+        return real(number, job, work)
+
+    workers.answer = again  # type: ignore[method-assign]
+    assert [each.state for each in run(scenes[0])] == ["done"]
+    assert not list((tmp_path / "maps").glob("*.parts"))
+
+
+@pytest.mark.parametrize("small", [100, 0])
+def test_shards_go_when_there_is_a_record(
+    run: Run,
+    workers: Workers,
+    scenes: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    small: int,
+) -> None:
+    """If the client is killed before they do, the next run takes them away; not others."""
+    monkeypatch.setattr(scene_queue, "_SMALL", small)
+    maps, seen = tmp_path / "maps", []
+
+    def killed(parts: Parts) -> None:
+        record = read_record(maps / "0.tif")
+        seen.append(record is not None and record.sizes)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "remove", killed)
+        with pytest.raises(SystemExit):
+            run(scenes[0])
+    before = (maps / "0.tif").read_bytes()
+    assert seen == [{"map": len(before)}]
+    parts = maps / "0.tif.parts"
+    plan = (parts / "plan.json").read_text()
+    (parts / "plan.json").write_text(plan.replace('"stride"', '"strides"'))
+    assert [each.state for each in run(scenes[0])] == ["skipped"]
+    assert list(parts.glob("part_*.tif")), "of another plan"
+    if small:
+        (parts / "plan.json").write_text(plan)
+    else:
+        (parts / "plan.json").unlink()  # as if the removal was cut short
+    workers.orders.clear()
+    assert [each.state for each in run(scenes[0])] == ["skipped"]
+    assert [work for _, work in workers.orders] == ["report"]
+    assert not parts.exists()
+    assert (maps / "0.tif").read_bytes() == before
+
+
+def test_a_map_that_could_not_be_sent_needs_no_shards(
+    run: Run, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OutputError("the network is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "send", fail)
+        (outcome,) = run(scenes[0])
+    assert outcome.error == "the network is gone"
+    assert not list((tmp_path / "maps").glob("*.parts"))
+    assert [each.state for each in run(scenes[0])] == ["skipped"]
+
+
+def test_a_store_that_hangs_stalls_no_orders(
+    run: Run, workers: Workers, scenes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked about a scene that failed while others go on."""
+    real, answers, asked = Parts.keep_if_useful, threading.Event(), []
+
+    def hanging(parts: Parts) -> bool:
+        asked.append(threading.current_thread())
+        assert answers.wait(20)
+        return real(parts)
+
+    monkeypatch.setattr(Parts, "keep_if_useful", hanging)
+
+    def fail(number: int, work: Any) -> Any:
+        if number == 1 and work == "join":
+            answers.set()  # the other scene got so far
+        return Failed("b", "there", "no") if number == 0 and shards(work) else None
+
+    workers.break_off = fail
+    workers.watch.threads = 4
+    outcomes = {Path(each.scene).stem: each.state for each in run(*scenes[:2])}
+    assert outcomes == {"0": "failed", "1": "done"}
+    assert threading.main_thread() not in asked
+
+
+def test_an_interrupt_asks_nothing_of_a_store(
+    run: Run, workers: Workers, scenes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = Parts.keep_if_useful
+    monkeypatch.setattr(Parts, "keep_if_useful", lambda parts: asked.append(parts) or real(parts))
+    monkeypatch.setattr(Parts, "keep_at_once", lambda parts: parts.leave() or True)
+
+    def interrupted(number: int, work: Any) -> Any:
+        if shards(work):
+            raise KeyboardInterrupt
+
+    workers.break_off = interrupted
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(*scenes)
+    assert "finished shards are kept in" in raised.value.__notes__[0]
+    assert asked == []
+
+
+def test_a_map_that_the_client_had_made_when_it_was_killed_is_its_own(
+    run: Run, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> Any:
+        raise SystemExit
+
+    monkeypatch.setattr(scene_queue, "_SMALL", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SceneRun, "finished", killed)
+        with pytest.raises(SystemExit):
+            run(scenes[0])
+    before = (tmp_path / "maps" / "0.tif").read_bytes()
+    (outcome,) = run(scenes[0])
+    assert (outcome.state, outcome.error) == ("done", None)
+    assert (tmp_path / "maps" / "0.tif").read_bytes() == before
+
+
+def test_what_cannot_be_noted_does_not_stop_the_others(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither that a map is begun, nor that polygons do not come."""
+    real, maps = Record.write, tmp_path / "maps"
+
+    def full(record: Record, out: Path) -> None:
+        known = read_record(out)
+        if out.name == "0.tif" or (out.name == "1.tif" and known is not None and known.sizes):
+            raise OutputError(f"{out.name}: the disk is full")
+        real(record, out)
+
+    monkeypatch.setattr(Record, "write", full)
+    workers.break_off = lambda number, work: (
+        Failed("b", "there", "no polygons") if number == 1 and isinstance(work, WholeMap) else None
+    )
+    outcomes = {Path(each.out).stem: each for each in run(*scenes[:3], polygons=maps)}
+    assert str(outcomes["0"].error).startswith("0.tif: the disk is full; finished shards are kept")
+    assert outcomes["1"].error == "the worker b on there failed: no polygons"
+    assert outcomes["2"].state == "done"
 
 
 def test_a_map_of_someone_else_is_kept(
@@ -397,6 +556,38 @@ def test_polygons_of_a_lost_worker_are_made_again(
     assert (outcome.state, outcome.error) == ("done", None)
 
 
+def test_polygons_are_only_recorded_when_they_are_seen(
+    run: Run, workers: Workers, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network folder may show them late; that of a worker may be another one of this name."""
+    real, maps = workers.predictor.outline, tmp_path / "maps"
+    polygons, hidden = maps / "0.gpkg", tmp_path / "hidden"
+
+    def elsewhere(whole: WholeMap, ended: Any) -> tuple[int, int]:
+        told = real(whole, ended)
+        polygons.rename(hidden)
+        return told
+
+    monkeypatch.setattr(open_scene, "_UNSEEN", 0.2)
+    monkeypatch.setattr(open_scene, "_MOMENT", 0.05)
+    monkeypatch.setattr(workers.predictor, "outline", elsewhere)
+    (outcome,) = run(scenes[0], polygons=maps)
+    assert "polygons that a worker has finished are not in" in str(outcome.error)
+    record = read_record(maps / "0.tif")
+    assert record is not None
+    assert record.sizes.keys() == {"map"}
+
+    def late(whole: WholeMap, ended: Any) -> tuple[int, int]:
+        told = elsewhere(whole, ended)
+        threading.Timer(0.3, hidden.rename, [polygons]).start()
+        return told
+
+    monkeypatch.setattr(open_scene, "_UNSEEN", 20.0)
+    monkeypatch.setattr(workers.predictor, "outline", late)
+    assert [each.state for each in run(scenes[0], polygons=maps)] == ["done"]
+    assert [each.state for each in run(scenes[0], polygons=maps)] == ["skipped"]
+
+
 def test_a_worker_that_nobody_waits_for_leaves_no_polygons(
     run: Run, workers: Workers, scenes: list[Path], tmp_path: Path
 ) -> None:
@@ -419,7 +610,7 @@ def test_a_worker_with_another_library_ends_the_run(
 
     real = workers.predictor.outline
 
-    def elsewhere(whole: WholeMap, ended: Any) -> int:
+    def elsewhere(whole: WholeMap, ended: Any) -> tuple[int, int]:
         with monkeypatch.context() as patch:
             patch.setattr("rsseg.vectorise_cluster.job.libraries", other)
             return real(whole, ended)
