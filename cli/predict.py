@@ -118,6 +118,7 @@ def command(
     began = time.perf_counter()
     from rsseg.geo.objects import is_object
     from rsseg.geo.scene_list import find_scenes, is_many, is_table_or_stac
+    from rsseg.prediction.staging import scratch_folder
 
     options = _options(**choices)
     output = {"quiet": quiet, "as_json": as_json}
@@ -130,7 +131,7 @@ def command(
         raise click.UsageError("--vrt goes with several scenes")
     places = (out, polygons, choices["confidence"], choices["probabilities"])
     stored = [place for place in places if place and is_object(place)]
-    near = None if scratch and is_object(scratch) else scratch
+    near = scratch_folder(scratch)
     if scratch and not near and not cluster:
         raise click.UsageError("--scratch in an object store goes with --cluster")
     if near and not stored:

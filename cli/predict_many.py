@@ -60,6 +60,7 @@ def run(
     from rsseg.geo.scene_list import output_names
     from rsseg.prediction.outcomes import Totals
     from rsseg.prediction.results_index import index_results, require_index
+    from rsseg.prediction.staging import scratch_folder
 
     began = time.perf_counter()
     scenes, out = chosen.scenes, chosen.out
@@ -84,8 +85,7 @@ def run(
                     told.append(outcome.to_json())
     # a folder is looked through, an object store is not
     names = output_names(scenes).values() if is_object(out) else None
-    near = None if scratch and is_object(scratch) else scratch
-    index = index_results(out, names=names, vrt=vrt, scratch=near)
+    index = index_results(out, names=names, vrt=vrt, scratch=scratch_folder(scratch))
     helpers.note(index.notes, quiet=quiet)
     summary = totals.to_json(time.perf_counter() - began)
     data = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rsseg.errors import RssegError
@@ -34,7 +35,7 @@ class Choices:
     model: str | None
     options: Any
     polygons: str | None
-    scratch: str | None
+    scratch: str | Path | None
     began: float
 
 

@@ -90,6 +90,34 @@ def object_size(name: str) -> int | None:
         ) from error
 
 
+def object_headers(name: str) -> dict[str, str]:
+    """What a store tells of an object: HTTP headers, their names in lower case.
+
+    None where no server is asked, as in GDAL's memory, or GDAL's functions are out of reach.
+
+    Raises:
+        SceneError: If there is none, it may not be read, or its store does not answer.
+    """
+    try:
+        return _persistent(lambda: gdal_files.headers(gdal_name(name)))
+    except OutputError:
+        return {}
+    except FileNotFoundError:
+        raise SceneError(f"there is no file {public_name(name)}") from None
+    except OSError as error:
+        told = public_text(str(error)).rstrip(".")
+        if isinstance(error, PermissionError):
+            raise SceneError(
+                f"{public_name(name)} may not be read",
+                got=told,
+                remedy="the key for its store may be missing, wrong or out of date",
+            ) from None
+        raise SceneError(
+            f"{public_name(name)} cannot be asked for ({told}), tried {ATTEMPTS} times",
+            remedy="may the key that is set read there, does the network work?",
+        ) from None
+
+
 def object_names(folder: str, last: str) -> list[str]:
     """Names of what lies in a folder of a store, as it is there now.
 
@@ -193,7 +221,7 @@ def _persistent(call: Callable[[], Answer]) -> Answer:
         try:
             with rasterio.Env(**settings()):
                 return call()
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
             status = _status(str(error)) or 0

@@ -16,23 +16,13 @@ from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
 import numpy as np
-import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from rsseg.errors import OutputError, SceneError
-from rsseg.geo import gdal_files
-from rsseg.geo.objects import is_object
+from rsseg.errors import SceneError
+from rsseg.geo.objects import is_object, object_headers
 from rsseg.geo.opening import open_raster, reading
-from rsseg.geo.remote import (
-    ATTEMPTS,
-    gdal_name,
-    is_remote,
-    pause,
-    public_name,
-    public_text,
-    settings,
-)
+from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name
 
 State = list[int | str]
 """What is known of a file."""
@@ -92,37 +82,15 @@ def sources_of(scene: str) -> list[str]:
 def state_at_server(name: str) -> State | None:
     """Size, ETag and time stamp of a file by its web server or store; None if it does not tell.
 
-    A web server is asked by a request of one byte: addresses that are signed for reading allow
-    nothing else. A store is asked by GDAL, which has the keys.
-
     Raises:
         SceneError: If the server cannot be reached, or fails each time; if a store has no such
             object, or lets nobody read it.
     """
-    reason = ""
-    for attempt in range(ATTEMPTS):
-        time.sleep(pause(attempt))
-        try:
-            told = _told_by_store(name) if is_object(name) else _told_by_web(name)
-            whole = told.get("content-range", "").rpartition("/")[2]
-            size = whole if whole.isdigit() else told.get("content-length", "")
-            known = [told.get(key, "") for key in ("etag", "last-modified")]
-            return [int(size) if size.isdigit() else 0, *known] if any(known) else None
-        except HTTPError as error:
-            error.close()
-            if error.code < 500 and error.code not in (408, 429):
-                return None  # GDAL may have a key that this request has not
-            reason = f" (HTTP {error.code})"
-        except (URLError, HTTPException, ValueError):
-            reason = ""
-        except OSError as error:
-            reason = f" ({_sentence(error)})" if is_object(name) else ""
-    raise SceneError(
-        f"{public_name(name)} cannot be asked for{reason}, tried {ATTEMPTS} times",
-        remedy="may the key that is set read there, does the network work?"
-        if is_object(name)
-        else "its server or the connection fails, try again later",
-    )
+    told = object_headers(name) if is_object(name) else _told_by_web(name)
+    whole = told.get("content-range", "").rpartition("/")[2]
+    size = whole if whole.isdigit() else told.get("content-length", "")
+    known = [told.get(key, "") for key in ("etag", "last-modified")]
+    return [int(size) if size.isdigit() else 0, *known] if any(known) else None
 
 
 def pixel_digest(name: str) -> str:
@@ -166,37 +134,33 @@ def _state(name: str) -> State:
 
 
 def _told_by_web(name: str) -> dict[str, str]:
-    """Headers of a web server, their names in lower case; none if it is not asked."""
+    """Headers of a web server, their names in lower case; none if it does not say, or is not asked.
+
+    It is asked by a request of one byte: addresses that are signed for reading allow nothing else.
+    """
     address = gdal_name(name).partition("/vsicurl")[2]
     told = re.search(r"url=([^&]+)", address) if address.startswith("?") else None
     address = unquote(told.group(1)) if told else address.lstrip("/")
     if not re.match(r"https?://[^@/]+(/|$)", address):
         return {}
     request = Request(address, headers={"Range": "bytes=0-0"})
-    with urlopen(request, timeout=_SECONDS) as answer:
-        return {key.lower(): value for key, value in answer.headers.items()}
-
-
-def _told_by_store(name: str) -> dict[str, str]:
-    """Headers of a store, their names in lower case; none if it tells none, or GDAL cannot ask."""
-    try:
-        with rasterio.Env(**settings()):
-            return gdal_files.headers(gdal_name(name))
-    except FileNotFoundError:
-        raise SceneError(f"there is no file {public_name(name)}") from None
-    except PermissionError as error:
-        raise SceneError(
-            f"{public_name(name)} may not be read",
-            got=_sentence(error),
-            remedy="the key for its store may be missing, wrong or out of date",
-        ) from None
-    except OutputError:
-        return {}  # GDAL's functions cannot be reached on this system
-
-
-def _sentence(error: OSError) -> str:
-    """What GDAL says of a failure, without what may give access."""
-    return public_text(str(error)).rstrip(".")
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        time.sleep(pause(attempt))
+        try:
+            with urlopen(request, timeout=_SECONDS) as answer:
+                return {key.lower(): value for key, value in answer.headers.items()}
+        except HTTPError as error:
+            error.close()
+            if error.code < 500 and error.code not in (408, 429):
+                return {}  # GDAL may have a key that this request has not
+            reason = f" (HTTP {error.code})"
+        except (URLError, HTTPException, OSError, ValueError):
+            reason = ""
+    raise SceneError(
+        f"{public_name(name)} cannot be asked for{reason}, tried {ATTEMPTS} times",
+        remedy="its server or the connection fails, try again later",
+    )
 
 
 def _digest_of_vrt(path: Path) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +27,7 @@ from rsseg.geo.objects import (
 )
 from rsseg.geo.shards import Shard
 from rsseg.geo.strips import packed_strip
+from rsseg.prediction.part_names import part_indices, part_name
 
 _PLAN = "plan.json"
 """Behind the names of all shards, so that a listing which has it has them all."""
@@ -79,8 +79,7 @@ class PartStore:
             OutputError: If the store does not answer.
         """
         names = object_names(self.place, _PLAN)
-        found = (re.fullmatch(r"part_(\d+)\.tif", name) for name in names)
-        return {int(match[1]) for match in found if match} if names else None
+        return part_indices(names) if names else None
 
     def has(self, shard: Shard) -> bool:
         """Whether this shard was there when that was first asked of any.
@@ -131,7 +130,7 @@ class PartStore:
         return remove_objects([self._name(index) for index in sorted(indices)])
 
     def _name(self, index: int) -> str:
-        return f"{self.place}/part_{index:06d}.tif"
+        return f"{self.place}/{part_name(index)}"
 
     def _ended(self) -> OutputError:
         return OutputError(f"the run in {self.place} was ended meanwhile")

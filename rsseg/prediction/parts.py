@@ -7,7 +7,6 @@ same plan goes on where it stopped, and several processes may fill the same fold
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from rsseg.geo.strips import Strip, write_strip
 from rsseg.locking import FileLock
 from rsseg.prediction.claims import Claims
 from rsseg.prediction.manifest import Manifest
+from rsseg.prediction.part_names import part_indices, part_name
 from rsseg.prediction.stored_plan import StoredPlan
 
 _UNSEEN = 60.0
@@ -225,9 +225,7 @@ class Parts:
         """Indices of the shards that are finished."""
         if not self.folder.is_dir():  # removed, or not seen yet
             return set()
-        names = (path.name for path in self.folder.glob("part_*.tif"))
-        found = (re.fullmatch(r"part_(\d+)\.tif", name) for name in names)
-        return {int(match[1]) for match in found if match}
+        return part_indices(path.name for path in self.folder.glob("part_*.tif"))
 
     def _hold(self, *, shared: bool) -> None:
         """Make the folder and keep processes out of it that do not share it."""
@@ -272,4 +270,4 @@ class Parts:
                 path.unlink()
 
     def _path(self, index: int) -> Path:
-        return self.folder / f"part_{index:06d}.tif"
+        return self.folder / part_name(index)

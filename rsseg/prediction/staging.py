@@ -121,6 +121,11 @@ class Stage:
             ) from error
 
 
+def scratch_folder(scratch: str | Path | None) -> str | Path | None:
+    """The scratch folder, where that is not a place for shards in an object store; else None."""
+    return None if scratch is None or is_object(scratch) else scratch
+
+
 def folder_key(folder: str) -> str:
     """A short name for a folder, by which scratch folders of several do not get mixed."""
     return hashlib.sha256(folder.encode()).hexdigest()[:16]

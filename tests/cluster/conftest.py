@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,20 @@ class Processes:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
+    """A client of a scheduler and two workers that are threads of this process."""
+    with two_workers() as made:
+        yield made
+
+
+@pytest.fixture
+def own_client() -> Iterator[Any]:
+    """The same for one test, which takes workers out."""
+    with two_workers() as made:
+        yield made
+
+
+@contextmanager
+def two_workers() -> Iterator[Any]:
     """A client of a scheduler and two workers that are threads of this process."""
     import distributed
 

@@ -112,20 +112,14 @@ def test_leaving_early_cancels_what_waits(client: Any, watch: Watch) -> None:
     assert not any(tasks for _, tasks, _ in ask(client).values())
 
 
-def test_results_that_are_lost_are_made_again() -> None:
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        watch = Watch(client, Patience())
-        watch.look()
-        results = moving_front(client, twice, ((n,) for n in range(30)), watch)
-        got = [next(results)]
-        time.sleep(0.5)  # others are done, and kept by their workers
-        remove(client, next(iter(watch.workers)))
-        got += results
+def test_results_that_are_lost_are_made_again(own_client: Any) -> None:
+    watch = Watch(own_client, Patience())
+    watch.look()
+    results = moving_front(own_client, twice, ((n,) for n in range(30)), watch)
+    got = [next(results)]
+    time.sleep(0.5)  # others are done, and kept by their workers
+    remove(own_client, next(iter(watch.workers)))
+    got += results
     assert sorted(got) == [2 * number for number in range(30)]
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import distributed
 import pytest
 
 from rsseg.cluster.ordered_front import ordered_front
@@ -109,18 +108,12 @@ def test_a_result_that_takes_long_to_fetch_is_waited_for() -> None:
     assert asked == 2 * [10, 20, 40]
 
 
-def test_results_that_are_lost_are_made_again() -> None:
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        watch = Watch(client, Patience())
-        watch.look()
-        results = ordered_front(client, uneven, ((n,) for n in range(30)), watch)
-        got = [next(results)]
-        time.sleep(0.5)  # others are done, and kept by their workers
-        remove(client, next(iter(watch.workers)))
-        got += results
+def test_results_that_are_lost_are_made_again(own_client: Any) -> None:
+    watch = Watch(own_client, Patience())
+    watch.look()
+    results = ordered_front(own_client, uneven, ((n,) for n in range(30)), watch)
+    got = [next(results)]
+    time.sleep(0.5)  # others are done, and kept by their workers
+    remove(own_client, next(iter(watch.workers)))
+    got += results
     assert got == [2 * number for number in range(30)]

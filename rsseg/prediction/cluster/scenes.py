@@ -8,7 +8,7 @@ from pathlib import Path
 from rsseg.cluster.connecting import Cluster, connected, name_of
 from rsseg.cluster.front import moving_front
 from rsseg.cluster.watching import Patience, Watch
-from rsseg.geo.objects import is_object, joined
+from rsseg.geo.objects import joined
 from rsseg.geo.scene_list import Named
 from rsseg.prediction.cluster.agreeing import agree_on_terms
 from rsseg.prediction.cluster.places import store_of
@@ -19,7 +19,7 @@ from rsseg.prediction.options import PredictOptions
 from rsseg.prediction.outcomes import SceneOutcome
 from rsseg.prediction.scene_entries import SceneEntries
 from rsseg.prediction.scenes import STEPS
-from rsseg.prediction.staging import Place, Stage
+from rsseg.prediction.staging import Place, Stage, scratch_folder
 
 
 def predict_scenes_on_cluster(
@@ -66,8 +66,7 @@ def predict_scenes_on_cluster(
     """
     options = for_workers(options or PredictOptions(), cluster)
     store = store_of(joined(out, "map.tif"), cluster, scratch)
-    near = None if scratch is None or is_object(scratch) else scratch
-    entries = SceneEntries(scenes, out, options, polygons, Stage(near))
+    entries = SceneEntries(scenes, out, options, polygons, Stage(scratch_folder(scratch)))
     folders: list[Place] = [folder.absolute() for folder in entries.folders]
     if store is not None:
         folders = [store.rpartition("/")[0]]
