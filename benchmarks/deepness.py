@@ -32,7 +32,7 @@ from rsseg.export.deepness import OVERLAP
 from rsseg.export.tool import export
 from rsseg.models import load
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
 HERE = Path(__file__).parent
 SCENE = HERE.parent / "notebooks" / "data" / "nl_urban_25cm.tif"

@@ -32,7 +32,7 @@ from rsseg.data.catalogue import Catalogue
 from rsseg.data.tables import read_catalogue, write_catalogue
 from rsseg.errors import BundleError, RssegError
 from rsseg.metrics import ConfusionMatrix
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.training.recipe import Recipe, read_recipe
 
 OUT = Path(__file__).with_name("embedded_model.md")

@@ -21,7 +21,7 @@ from rsseg.catalog import CARDS
 from rsseg.export.onnx import write_onnx
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
-from rsseg.prediction.openvino_core import openvino_core
+from rsseg.prediction.engines.openvino_core import openvino_core
 
 SIDE = 512
 SECONDS = 3.0

@@ -8,9 +8,9 @@ by window in turns. CATALOGUE is what ``rsseg prepare dubai`` writes, for the em
 Printed: mIoU against the labels, and by how many points it differs from that of fp32 (goal: 0.3),
 with the standard deviation of that over resampled windows; pixels with the class of fp32, and the
 same of pixels whose two best logits differ by 0.5 or more in fp32 (goal: 99.9 %); seconds a window.
-``bf16, raw`` is without the shift that is taken back (`rsseg.prediction.rounding`), ``bf16`` is
-what predictions use. With ``--write`` that shift is measured on the split ``train`` and written
-beside the graph.
+``bf16, raw`` is without the shift that is taken back (`rsseg.prediction.engines.rounding`),
+``bf16`` is what predictions use. With ``--write`` that shift is measured on the split ``train`` and
+written beside the graph.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from rsseg.geo.scene import Scene
 from rsseg.geo.tiling import Tiling
 from rsseg.legend import NODATA
 from rsseg.metrics import ConfusionMatrix
-from rsseg.prediction.engine import Placement
-from rsseg.prediction.identity import identity_of
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
-from rsseg.prediction.openvino_engine import OpenVINOEngine, has_bf16
-from rsseg.prediction.quantising import DECIDED, quantise
-from rsseg.prediction.rounding import measure_shift, shift_beside, shift_of, write_shift
-from rsseg.prediction.sampling import sample_windows
+from rsseg.prediction.engines.engine import Placement
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, onnx_graph
+from rsseg.prediction.engines.openvino_engine import OpenVINOEngine, has_bf16
+from rsseg.prediction.engines.quantising import DECIDED, quantise
+from rsseg.prediction.engines.rounding import measure_shift, shift_beside, shift_of, write_shift
+from rsseg.prediction.planning.identity import identity_of
+from rsseg.prediction.planning.sampling import sample_windows
 
 DTYPE = np.dtype(np.uint8)
 RESAMPLED = 200
@@ -106,7 +106,7 @@ def make_engines(
     }
     if wanted.torch:
         from rsseg.models import load
-        from rsseg.prediction.torch_engine import TorchEngine
+        from rsseg.prediction.engines.torch_engine import TorchEngine
 
         network, _ = load(wanted.model)
         low = TorchEngine(network, bundle, side, Placement("torch", "cpu", "bf16"))

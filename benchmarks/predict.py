@@ -213,7 +213,7 @@ def prepare(folder: Path, wanted: list[str]) -> None:
     from rsseg.bundle import Bundle, read_bundle
     from rsseg.legend import LandClass, Legend
     from rsseg.normalise import Normalisation
-    from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+    from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
     classes = [LandClass(i, f"class {i}", (40 * i, 90, 20 * i)) for i in range(networks.CLASSES)]
     scaling = Normalisation((255.0,) * 3, *networks.IMAGENET)

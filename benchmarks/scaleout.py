@@ -41,7 +41,7 @@ from rsseg.cluster.front import moving_front
 from rsseg.cluster.watching import Patience, Watch
 from rsseg.geo.shards import Shard, shards
 from rsseg.geo.tiling import Tiling
-from rsseg.prediction.dealing import deal, runs, windows_of, windows_of_all
+from rsseg.prediction.computing.dealing import deal, runs, windows_of, windows_of_all
 
 PARTS = ("workers", "dealing", "front", "scenes", "country")
 SHARD_PIXELS, SHARD_COLUMNS = 2_000_000, 4096

@@ -21,9 +21,9 @@ from predicting.borders import Reference
 from rsseg.bundle import read_bundle
 from rsseg.geo.scene import Scene
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import THRESHOLD, least_overlap, measure_decay
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
-from rsseg.prediction.openvino_engine import OpenVINOEngine, has_bf16
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, onnx_graph
+from rsseg.prediction.engines.openvino_engine import OpenVINOEngine, has_bf16
+from rsseg.prediction.planning.decay import THRESHOLD, least_overlap, measure_decay
 
 SHARES = (0.0, 0.0625, 0.09375, 0.125, 0.1875, 0.25, 0.375, 0.5)
 

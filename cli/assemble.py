@@ -17,7 +17,7 @@ def command(out: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
     All that is needed lies in that folder, which is removed at the end. If shards are missing, the
     command says which, and by which command they come.
     """
-    from rsseg.prediction.finishing import assemble_parts
+    from rsseg.prediction.outputs.finishing import assemble_parts
 
     made = assemble_parts(out, overwrite=overwrite)
     text = (

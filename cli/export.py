@@ -34,7 +34,7 @@ def command(
     stac-mlm: a STAC item that describes the model file.
     """
     from rsseg.export.tool import export
-    from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+    from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
     result = export(EMBEDDED_MODEL if model is None else model, out, to=to, overwrite=overwrite)
     helpers.note(result.notes, quiet=quiet)

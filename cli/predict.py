@@ -118,7 +118,7 @@ def command(
     began = time.perf_counter()
     from rsseg.geo.objects import is_object
     from rsseg.geo.scene_list import find_scenes, is_many, is_table_or_stac
-    from rsseg.prediction.staging import scratch_folder
+    from rsseg.prediction.outputs.staging import scratch_folder
 
     options = _options(**choices)
     output = {"quiet": quiet, "as_json": as_json}

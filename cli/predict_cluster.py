@@ -129,7 +129,7 @@ def run_share(
     scene: str, out: str, model: str | None, shard: str, options: Any, *, quiet: bool, as_json: bool
 ) -> None:
     """Compute one share of a map, and say what is still to come."""
-    from rsseg.prediction.dealing import parse_share
+    from rsseg.prediction.computing.dealing import parse_share
     from rsseg.prediction.share import predict_share
 
     share = parse_share(shard)

@@ -58,9 +58,9 @@ def run(
     """
     from rsseg.geo.objects import is_object
     from rsseg.geo.scene_list import output_names
-    from rsseg.prediction.outcomes import Totals
-    from rsseg.prediction.results_index import index_results, require_index
-    from rsseg.prediction.staging import scratch_folder
+    from rsseg.prediction.many_scenes.outcomes import Totals
+    from rsseg.prediction.many_scenes.results_index import index_results, require_index
+    from rsseg.prediction.outputs.staging import scratch_folder
 
     began = time.perf_counter()
     scenes, out = chosen.scenes, chosen.out
@@ -113,9 +113,9 @@ def dry_run(tell: Any, chosen: Choices, *, quiet: bool, as_json: bool) -> None:
         as_json: Print one JSON object.
     """
     from rsseg.geo.scene_list import told_name
-    from rsseg.prediction.last_engine import LastEngine
-    from rsseg.prediction.locating import located
-    from rsseg.prediction.scenes import bands_of
+    from rsseg.prediction.many_scenes.last_engine import LastEngine
+    from rsseg.prediction.many_scenes.scenes import bands_of
+    from rsseg.prediction.planning.locating import located
 
     engines, bands, out = LastEngine(), bands_of(chosen.model), chosen.out
     told = []

@@ -63,11 +63,18 @@ def run(tools: Any, chosen: Choices, hidden: str, *, quiet: bool, as_json: bool)
     make = partial(_mapped, tools, chosen, quiet=quiet)
     complete = partial(_vectorised, tools, chosen, quiet=quiet)
     if any(map(is_object, places.values())):
-        from rsseg.prediction.delivering import asked_journal, deliver
+        from rsseg.prediction.outputs.delivering import asked_journal, deliver
 
         journal = asked_journal(chosen.scene, chosen.model, options)
-        allowed = {"overwrite": options.overwrite, "scratch": chosen.scratch}
-        data = deliver(places, make, journal, complete=complete, **allowed)
+        data = deliver(
+            places,
+            make,
+            journal,
+            complete=complete,
+            overwrite=options.overwrite,
+            restart=options.restart,
+            scratch=chosen.scratch,
+        )
     else:
         data = make(places, overwrite=options.overwrite)
         data = complete(places, data, overwrite=options.overwrite)
@@ -105,7 +112,7 @@ def tell(
         engines: Gives the engine of a plan; it is loaded anew if None.
     """
     from rsseg.geo.remote import public_name
-    from rsseg.prediction.devices import on_one
+    from rsseg.prediction.computing.devices import on_one
     from rsseg.prediction.predict import expected_seconds, load_engine, plan, shared_by
 
     devices = shared_by(options, model, None)

@@ -13,8 +13,8 @@ from rasterio.windows import Window
 
 from rsseg.geo.shards import Shard, Swath, shards, swaths
 from rsseg.geo.tiling import Tiling
-from rsseg.prediction.descent import descents
-from rsseg.prediction.mosaic import profiles
+from rsseg.prediction.blending.mosaic import profiles
+from rsseg.prediction.computing.descent import descents
 
 SMALL = Tiling(height=800, width=1200, size=512, stride=384)
 """A scene whose windows can be told apart."""

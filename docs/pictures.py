@@ -24,9 +24,9 @@ from rsseg.bundle import read_bundle
 from rsseg.geo.scene import Scene
 from rsseg.legend import LAND_COVER
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import THRESHOLD, further_in, least_overlap, measure_decay
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, onnx_graph
-from rsseg.prediction.openvino_engine import OpenVINOEngine
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, onnx_graph
+from rsseg.prediction.engines.openvino_engine import OpenVINOEngine
+from rsseg.prediction.planning.decay import THRESHOLD, further_in, least_overlap, measure_decay
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"

@@ -22,7 +22,7 @@ Output = Literal["logits", "probabilities"]
 SCHEMA = 1
 HEADER_KEY = "rsseg"
 ROUNDING_KEY = "rsseg_bf16"
-"""Key of an exported graph with what bf16 shifts its logits by, see `rsseg.prediction.rounding`."""
+"""Key of an exported graph with what bf16 shifts its logits by."""
 ROUNDING_SUFFIX = ".bf16.json"
 """What the name of a file with the same ends in, which lies beside a model file and its graph."""
 DECAY_BINS = 16
@@ -50,7 +50,7 @@ class Bundle:
         scores: Validation scores, as `ConfusionMatrix.scores` gives them.
         decay: Receptive decay: by distance from the border of a window, in ``DECAY_BINS`` equal
             steps up to its middle, the share of pixels classed otherwise than by many windows
-            together; None if it was not measured. See `rsseg.prediction.decay`.
+            together; None if it was not measured. See `rsseg.prediction.planning.decay`.
         output: What the network or graph of the file gives: ``logits`` of normalised images; or
             ``probabilities``, where normalisation and softmax are in the graph, which then takes
             raw values divided by ``GRAPH_SCALE``.

@@ -17,6 +17,8 @@ DAY = 24 * 3600
 """Seconds after which no one still writes to what is unfinished."""
 
 _NUMBERS = count()
+_BEGUN: set[Path] = set()
+"""What this process has not finished, for an end that leaves no context."""
 
 
 @contextmanager
@@ -30,15 +32,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     token = f"{_machine()}-{os.getpid()}-{next(_NUMBERS)}"
     unfinished = path.with_name(f".{path.stem}.{token}.unfinished{path.suffix}")
+    _BEGUN.add(unfinished)
     try:
         yield unfinished
         os.replace(unfinished, path)
     finally:
+        _BEGUN.discard(unfinished)
         escaped = glob.escape(f".{path.stem}.") + "*" + glob.escape(f".unfinished{path.suffix}")
         for left in path.parent.glob(f"{escaped}*"):
             whose = left.name.removeprefix(f".{path.stem}.")
             if whose.startswith(f"{token}.") or _is_left(left, whose):
                 left.unlink(missing_ok=True)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process has not finished; before it ends without leaving its contexts."""
+    for unfinished in list(_BEGUN):
+        for left in unfinished.parent.glob(f"{glob.escape(unfinished.name)}*"):
+            left.unlink(missing_ok=True)
 
 
 def lives(process: int) -> bool:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rsseg.bundle import read_bundle
 from rsseg.export.tool import SUFFIXES
 from rsseg.model_card import model_card
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg_cli import export
 from rsseg_cli.main import main
 

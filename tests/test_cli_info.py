@@ -18,7 +18,7 @@ from rsseg.bundle import read_bundle
 from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.legend import LAND_COVER
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg_cli.main import main
 
 GRID = Grid(20, 30, Affine(10, 0, 500_000, 0, -10, 5_000_000), rasterio.CRS.from_epsg(32631))

@@ -16,8 +16,9 @@ import rasterio.shutil
 from click.testing import CliRunner, Result
 
 from rsseg.legend import LAND_COVER
-from rsseg.prediction import PredictOptions, pipeline
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction import PredictOptions
+from rsseg.prediction.computing import pipeline
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import BLENDS, ENGINES, PRECISIONS
 from rsseg_cli.main import main
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from rasterio.windows import Window
 
 from rsseg.prediction import PredictOptions
-from rsseg.prediction.outcomes import SceneOutcome
+from rsseg.prediction.many_scenes.outcomes import SceneOutcome
 from rsseg_cli import predict_many
 from rsseg_cli.main import main
 

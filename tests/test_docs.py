@@ -27,7 +27,7 @@ import yaml
 from rsseg.bundle import read_bundle
 from rsseg.errors import RssegError
 from rsseg.prediction import PredictResult
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg_cli.main import main
 
 ROOT = Path(__file__).parents[1]

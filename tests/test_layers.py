@@ -31,6 +31,16 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("rsseg.vectorise_cluster",)),
     (2, ("rsseg.models", "rsseg.losses", "rsseg.loading")),
     (3, ("rsseg.export",)),
+    (3, ("rsseg.prediction.memory", "rsseg.prediction.workers")),
+    (3, ("rsseg.prediction.options", "rsseg.prediction.result")),
+    (3, ("rsseg.prediction.engines", "rsseg.prediction.blending")),
+    (3, ("rsseg.prediction.planning",)),
+    (3, ("rsseg.prediction.parts",)),
+    (3, ("rsseg.prediction.computing",)),
+    (3, ("rsseg.prediction.outputs",)),
+    (3, ("rsseg.prediction.predict",)),
+    (3, ("rsseg.prediction.share", "rsseg.prediction.many_scenes")),
+    (3, ("rsseg.prediction.cluster",)),
     (3, ("rsseg.prediction", "rsseg.report", "rsseg.view")),
     (4, ("rsseg.training",)),
     (5, ("rsseg_cli",)),
@@ -58,8 +68,8 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "torch": (
         *NETWORKS,
         "rsseg.export",
-        "rsseg.prediction.torch_engine",
-        "rsseg.prediction.torch_device",
+        "rsseg.prediction.engines.torch_engine",
+        "rsseg.prediction.engines.torch_device",
     ),
     "torchvision": ("rsseg.models.pretrained",),
     "torchgeo": ("rsseg.loading.torchgeo_adapter", "rsseg.loading.torchgeo_preparation"),
@@ -67,11 +77,11 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "timm": ("rsseg.models",),
     "safetensors": ("rsseg.models",),
     "openvino": (
-        "rsseg.prediction.openvino_engine",
-        "rsseg.prediction.openvino_core",
+        "rsseg.prediction.engines.openvino_engine",
+        "rsseg.prediction.engines.openvino_core",
         "rsseg.export.openvino_ir",
     ),
-    "nncf": ("rsseg.prediction.quantising",),
+    "nncf": ("rsseg.prediction.engines.quantising",),
     "distributed": ("rsseg.cluster", "rsseg.prediction.cluster", "rsseg.vectorise_cluster"),
     "onnx": ("rsseg.export",),
     "lightning": ("rsseg.training",),
@@ -87,8 +97,8 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 """Where each library may be imported: in these modules and all below them."""
 
 LAZY_HOMES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("rsseg.prediction.engine",),
-    "openvino": ("rsseg.prediction.quantising",),
+    "torch": ("rsseg.prediction.engines.engine",),
+    "openvino": ("rsseg.prediction.engines.quantising",),
 }
 """Where it may be imported inside functions as well."""
 
@@ -273,7 +283,7 @@ def test_loading_prediction_loads_no_engine() -> None:
         ):
             heavy = reached(name, FOUND, when=("load",)) & {"torch", "openvino", "rsseg.models"}
             assert not heavy, f"{name} reaches {heavy}"
-    assert "openvino" in reached("rsseg.prediction.openvino_engine", FOUND, when=("load",))
+    assert "openvino" in reached("rsseg.prediction.engines.openvino_engine", FOUND, when=("load",))
 
 
 def test_dask_is_loaded_by_the_cluster_packages_alone() -> None:
@@ -327,9 +337,13 @@ def test_commands_share_helpers_and_nothing_else() -> None:
         ("rsseg.geo.bad", "try:\n    import torch\nexcept ImportError:\n    pass", "belongs in"),
         ("rsseg.legend", "import rasterio", "belongs in rsseg.geo"),
         ("rsseg.models.bad", "from rasterio.windows import Window", "belongs in rsseg.geo"),
-        ("rsseg.prediction.plan", "def f():\n    import torch", "belongs in rsseg.models"),
-        ("rsseg.prediction.engine", "import torch", "belongs in rsseg.models"),
-        ("rsseg.prediction.bad", "import openvino", "belongs in rsseg.prediction.openvino_engine"),
+        ("rsseg.prediction.planning.plan", "def f():\n    import torch", "belongs in rsseg.models"),
+        ("rsseg.prediction.engines.engine", "import torch", "belongs in rsseg.models"),
+        (
+            "rsseg.prediction.bad",
+            "import openvino",
+            "belongs in rsseg.prediction.engines.openvino_engine",
+        ),
         ("rsseg.models.bad", "import lightning", "belongs in rsseg.training"),
         ("rsseg.errors", "import click", "belongs in rsseg_cli"),
         (
@@ -353,7 +367,7 @@ def test_bad_modules_are_caught(module: str, source: str, complaint: str) -> Non
     [
         ("rsseg.geo.good", "import os\nimport numpy as np\nfrom rsseg.errors import SceneError"),
         ("rsseg.geo.good", "from . import grid\nfrom .scene import Scene"),
-        ("rsseg.prediction.engine", "def f():\n    import torch"),
+        ("rsseg.prediction.engines.engine", "def f():\n    import torch"),
         (
             "rsseg.prediction.good",
             "import typing\nif typing.TYPE_CHECKING:\n    import torch\nelse:\n    import os",

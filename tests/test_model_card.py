@@ -15,7 +15,7 @@ from rsseg.bundle import Bundle, read_bundle
 from rsseg.legend import LAND_COVER
 from rsseg.model_card import UNKNOWN, model_card
 from rsseg.normalise import Normalisation
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
 BARE = Bundle("a net | of mine", LAND_COVER, ("nir",), Normalisation((10_000.0,), (0.1,), (0.2,)))
 

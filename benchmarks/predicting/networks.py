@@ -22,7 +22,7 @@ def build(name: str) -> nn.Module:
     torch.manual_seed(0)
     if name == "mst":
         from rsseg.models import load
-        from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+        from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
         return load(EMBEDDED_MODEL)[0]
     if name == "smp":

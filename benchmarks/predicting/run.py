@@ -281,7 +281,7 @@ def _classes(job: Job) -> int:
 
 
 def _low_precision() -> str:
-    from rsseg.prediction.openvino_engine import has_bf16
+    from rsseg.prediction.engines.openvino_engine import has_bf16
 
     return "bf16" if has_bf16() else "fp32"
 

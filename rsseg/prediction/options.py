@@ -31,7 +31,7 @@ class PredictOptions:
         tile_size: Side of the windows in the network's pixels; None for the model's own.
         overlap: An int is pixels, a float a fraction of the window below 1; None for a quarter
             of the window (``taper``) or a stride of a third of it (``uniform``); ``auto`` for the
-            least that keeps seams out of sight, see `rsseg.prediction.decay`.
+            least that keeps seams out of sight, see `rsseg.prediction.planning.decay`.
         blend: ``taper`` weighs windows down towards their borders, ``uniform`` averages.
         rescale: Predict at the model's ground sample distance, write on the scene's grid.
         gsd: Ground sample distance of the scene in metres, where its file does not tell it.
@@ -39,7 +39,7 @@ class PredictOptions:
         batch_size: Windows handed to the engine at a time; None for those of one forward pass.
         memory: Bound on the process's memory in bytes; None for a quarter of the machine's.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; several with commas between,
-            such as ``cuda:0,cuda:2``, share a map, see `rsseg.prediction.devices`.
+            such as ``cuda:0,cuda:2``, share a map, see `rsseg.prediction.computing.devices`.
         engine: ``openvino`` (CPU, without torch), ``torch``, or ``auto``.
         tta: Score each window in several positions and average: ``flip`` mirrors it both ways
             (4 positions), ``d4`` takes all eight symmetries of the square.

@@ -15,18 +15,18 @@ from rsseg.bundle import Bundle, is_graph, read_bundle
 from rsseg.errors import OptionError
 from rsseg.geo.opening import gdal_cache
 from rsseg.legend import NODATA
-from rsseg.prediction import devices
-from rsseg.prediction.engine import Engine, make_engine
-from rsseg.prediction.finishing import finish
-from rsseg.prediction.manifest import manifest_of
+from rsseg.prediction.computing import devices
+from rsseg.prediction.engines.engine import Engine, make_engine
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.symmetries import Symmetric
 from rsseg.prediction.memory import peak_memory
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outputs import require_all_writable
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.plan import Plan, make_plan
+from rsseg.prediction.outputs.checks import require_all_writable
+from rsseg.prediction.outputs.finishing import finish
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.planning.manifest import manifest_of
+from rsseg.prediction.planning.plan import Plan, make_plan
 from rsseg.prediction.result import PredictResult
-from rsseg.prediction.symmetries import Symmetric
 from rsseg.prediction.workers import Workers
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def carry_out(
 def shared_by(
     options: PredictOptions, bundle: Bundle | str | Path | None, network: nn.Module | None
 ) -> tuple[str, ...]:
-    """The devices that are to share a map, see `rsseg.prediction.devices`."""
+    """The devices that are to share a map, see `rsseg.prediction.computing.devices`."""
     graph = isinstance(bundle, (str, Path)) and is_graph(Path(bundle))
     return devices.devices_of(options, own_network=network is not None, graph=graph)
 

@@ -11,16 +11,16 @@ from typing import Any
 from rsseg.errors import OptionError
 from rsseg.geo.opening import gdal_cache
 from rsseg.geo.shards import Shard
-from rsseg.prediction import pipeline
-from rsseg.prediction.claims import Claims
-from rsseg.prediction.dealing import Share, deal, note_shares
-from rsseg.prediction.engine import Engine
-from rsseg.prediction.manifest import manifest_of
+from rsseg.prediction.computing import pipeline
+from rsseg.prediction.computing.dealing import Share, deal, note_shares
+from rsseg.prediction.engines.engine import Engine
 from rsseg.prediction.memory import peak_memory
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outputs import require_all_writable
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.plan import Plan
+from rsseg.prediction.outputs.checks import require_all_writable
+from rsseg.prediction.parts.claims import Claims
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.planning.manifest import manifest_of
+from rsseg.prediction.planning.plan import Plan
 from rsseg.prediction.predict import load_engine, plan
 from rsseg.prediction.workers import Workers
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from rsseg.replacing import remove_unfinished
+
 Result = TypeVar("Result")
 _PATIENCE = 0.2
 
@@ -21,7 +23,8 @@ class Workers:
     A thread that is inside a library, such as a forward pass, cannot be stopped; the main thread,
     if it only waits for a result, can. Leaving the context by `KeyboardInterrupt` waits for nothing
     but a moment. If a call still runs when the process ends, that ends at once, with exit status 1:
-    neither waiting for it, as executors do, nor tearing libraries down under it.
+    neither waiting for it, as executors do, nor tearing libraries down under it. Files that it has
+    not finished are removed.
 
     Args:
         count: Number of threads.
@@ -88,6 +91,7 @@ class Workers:
 
 def _end_at_once(thread: threading.Thread) -> None:
     if thread.is_alive():
+        remove_unfinished()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)

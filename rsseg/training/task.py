@@ -18,7 +18,7 @@ from rsseg.legend import NODATA
 from rsseg.loading.dataset import LabelTransform, Sample
 from rsseg.metrics import ConfusionMatrix
 from rsseg.models.transfer import take_over
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.training.optimising import optimiser_of, schedule_of
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe

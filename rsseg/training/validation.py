@@ -20,8 +20,8 @@ from rsseg.geo.scene import Scene
 from rsseg.loading import WindowDataset
 from rsseg.metrics import ConfusionMatrix
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import measure_decay
-from rsseg.prediction.engine import Engine
+from rsseg.prediction.engines.engine import Engine
+from rsseg.prediction.planning.decay import measure_decay
 from rsseg.prediction.predict import load_engine, plan
 from rsseg.training.recipe import Recipe
 
@@ -118,7 +118,7 @@ class TileScores:
                         yield scene, truth, predicted
 
     def decay(self, network: nn.Module, device: str) -> tuple[float, ...] | None:
-        """Receptive decay of a network on some of the images, see `rsseg.prediction.decay`.
+        """Receptive decay of a network on some of the images, by `rsseg.prediction.planning.decay`.
 
         None where no image is large enough to tell.
 

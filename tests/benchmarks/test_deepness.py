@@ -13,7 +13,7 @@ import rasterio
 from rsseg.bundle import read_bundle
 from rsseg.export.tool import export
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 SMALL_SHARDS = """
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 planning._SHARD_PIXELS, planning._SHARD_COLUMNS = 1, 128
 """
 SMALL_STRIPS = """

@@ -14,7 +14,7 @@ from rsseg.errors import OutputError
 from rsseg.export import openvino_ir
 from rsseg.export.openvino_ir import weights_of, write_openvino
 from rsseg.models import load
-from rsseg.prediction.openvino_core import openvino_core
+from rsseg.prediction.engines.openvino_core import openvino_core
 
 pytestmark = pytest.mark.slow
 

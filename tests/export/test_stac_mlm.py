@@ -18,7 +18,7 @@ from rsseg.export.deepness import write_deepness
 from rsseg.export.size import SIZE_KEY
 from rsseg.export.stac_mlm import EO, MLM, item_of, write_item
 from rsseg.models import load
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
 SCHEMAS = Path(__file__).parent / "schemas"
 CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json"

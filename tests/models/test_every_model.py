@@ -13,7 +13,7 @@ from rsseg.errors import OptionError
 from rsseg.export.onnx import write_onnx
 from rsseg.legend import LAND_COVER
 from rsseg.normalise import Normalisation
-from rsseg.prediction.openvino_core import openvino_core
+from rsseg.prediction.engines.openvino_core import openvino_core
 
 SIZES = [(1, 1), (1, 7), (2, 2), (33, 65), (64, 64), (130, 50), (1, 700)]
 

@@ -5,7 +5,7 @@ from rsseg import models
 from rsseg.errors import BundleError
 from rsseg.legend import Legend
 from rsseg.models.transfer import take_over
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 
 OLD = Legend.of({"water": (0, 0, 1), "road": (0, 0, 2), "wood": (0, 0, 3)})
 NEW = Legend.of({"wood": (1, 0, 0), "field": (2, 0, 0), "water": (3, 0, 0), "city": (4, 0, 0)})

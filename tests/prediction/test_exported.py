@@ -15,10 +15,11 @@ from rsseg.errors import BundleError, OptionError
 from rsseg.export.deepness import write_deepness
 from rsseg.export.tool import export
 from rsseg.normalise import Normalisation
-from rsseg.prediction import PredictOptions, predict, rounding
-from rsseg.prediction.onnx_graph import as_fed, onnx_graph
-from rsseg.prediction.openvino_engine import has_bf16
-from rsseg.prediction.rounding import measure_shift, shift_of
+from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.engines import rounding
+from rsseg.prediction.engines.onnx_graph import as_fed, onnx_graph
+from rsseg.prediction.engines.openvino_engine import has_bf16
+from rsseg.prediction.engines.rounding import measure_shift, shift_of
 
 EXACT = {"engine": "openvino", "precision": "fp32"}
 

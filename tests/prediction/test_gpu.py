@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.engine import Placement
-from rsseg.prediction.torch_device import CudaDevice, Uploader
-from rsseg.prediction.torch_engine import TorchEngine
+from rsseg.prediction.engines.engine import Placement
+from rsseg.prediction.engines.torch_device import CudaDevice, Uploader
+from rsseg.prediction.engines.torch_engine import TorchEngine
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,13 +17,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.errors import PlanChanged
 from rsseg.geo.shards import swaths
-from rsseg.prediction import PredictOptions, pipeline, predict
-from rsseg.prediction.budget import LEAST_CACHE, widest
-from rsseg.prediction.mosaic import Mosaic
-from rsseg.prediction.plan import Plan, make_plan
+from rsseg.prediction import PredictOptions, predict
+from rsseg.prediction.blending.mosaic import Mosaic
+from rsseg.prediction.computing import pipeline
+from rsseg.prediction.planning.budget import LEAST_CACHE, widest
+from rsseg.prediction.planning.plan import Plan, make_plan
 
 SIZES = [(1, 1), (1, 700), (300, 300), (400, 2000), (513, 1025)]
 BLENDINGS = [("taper", 0), ("taper", 0.25), ("taper", 0.5), ("uniform", None)]

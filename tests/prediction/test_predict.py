@@ -21,7 +21,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 from torch import nn
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.errors import (
     BandError,
     BundleError,
@@ -34,7 +34,7 @@ from rsseg.errors import (
 from rsseg.geo.class_raster import read_legend
 from rsseg.legend import NODATA
 from rsseg.prediction import PredictOptions, PredictResult, predict
-from rsseg.prediction.plan import make_plan
+from rsseg.prediction.planning.plan import make_plan
 from rsseg.prediction.predict import expected_seconds
 
 NORTH_UP = Affine(0.25, 0, 155_000, 0, -0.25, 463_000)
@@ -707,7 +707,7 @@ def test_time_is_told_from_all_threads_that_compute_at_once(
         "from rsseg.prediction import PredictResult, predict",
         "import rsseg.prediction.predict",
         "from rsseg.prediction.predict import load_engine",
-        "import rsseg.prediction.plan",
+        "import rsseg.prediction.planning.plan",
     ],
 )
 def test_predict_is_the_tool_whatever_is_imported_first(first: str) -> None:

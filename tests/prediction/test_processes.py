@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has th
 
 COMMAND = """
 import sys
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 planning._SHARD_PIXELS, planning._SHARD_COLUMNS = 1, 128
 {more}
 from rsseg_cli.main import main
@@ -32,7 +32,7 @@ main(sys.argv[1:])
 """``rsseg`` with small shards."""
 
 KEEP_PARTS = """
-from rsseg.prediction.parts import Parts
+from rsseg.prediction.parts.folder import Parts
 Parts.remove = lambda self: self._lock.release()
 """
 HELD_FINISH = """

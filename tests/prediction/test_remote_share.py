@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.errors import SceneError
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.dealing import Share
-from rsseg.prediction.finishing import assemble_parts
+from rsseg.prediction.computing.dealing import Share
+from rsseg.prediction.outputs.finishing import assemble_parts
 from rsseg.prediction.share import predict_share
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}

@@ -99,12 +99,12 @@ def test_swaths_and_shards_do_not_change_a_rescaled_map(
         (1, 64, 1000, False),
         (1, 64, 7, True),
     ):
-        monkeypatch.setattr("rsseg.prediction.plan._SHARD_PIXELS", pixels)
-        monkeypatch.setattr("rsseg.prediction.plan._SHARD_COLUMNS", columns)
-        monkeypatch.setattr("rsseg.prediction.mosaic.AT_ONCE", at_once)
+        monkeypatch.setattr("rsseg.prediction.planning.plan._SHARD_PIXELS", pixels)
+        monkeypatch.setattr("rsseg.prediction.planning.plan._SHARD_COLUMNS", columns)
+        monkeypatch.setattr("rsseg.prediction.blending.mosaic.AT_ONCE", at_once)
         if many:
             monkeypatch.setattr(
-                "rsseg.prediction.budget.Budget.choose",
+                "rsseg.prediction.planning.budget.Budget.choose",
                 lambda self, tiling, blocks: swaths(
                     tiling, blocks, len({shard.left for shard in blocks})
                 ),
@@ -122,6 +122,16 @@ def test_another_resolution_is_noted(make_scene: Any, make_bundle: Any, pointwis
     for gsd, noted in ((0.6, True), (0.45, False), (0.1, True), (0.25, False)):
         work = plan(scene, bundle=replace(make_bundle(), gsd=gsd), network=pointwise())
         assert any("--rescale" in note for note in work.notes) is noted
+
+
+@pytest.mark.parametrize(("gsd", "noted"), [(0.6, False), (0.07, False), (0.05, True)])
+def test_much_enlarging_is_noted(
+    make_scene: Any, make_bundle: Any, pointwise: Any, gsd: float, noted: bool
+) -> None:
+    bundle, options = replace(make_bundle(), gsd=gsd), PredictOptions(rescale=True, tile_size=50)
+    work = plan(make_scene(transform=FINE), bundle=bundle, network=pointwise(), options=options)
+    told = "enlarged 5 times", "25 times as many windows"
+    assert any(all(part in note for part in told) for note in work.notes) is noted
 
 
 @pytest.mark.parametrize(("gsd", "crs"), [(None, "EPSG:32633"), (0.6, "EPSG:4326"), (0.6, None)])

@@ -19,18 +19,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.errors import OptionError, OutputError, PlanChanged
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.dealing import Share
-from rsseg.prediction.finishing import assemble_parts
-from rsseg.prediction.parts import Parts
+from rsseg.prediction.computing.dealing import Share
+from rsseg.prediction.outputs.finishing import assemble_parts
+from rsseg.prediction.parts.folder import Parts
 from rsseg.prediction.share import predict_share
 from rsseg_cli.main import main
 
 COMMAND = """
 import sys
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 planning._SHARD_PIXELS, planning._SHARD_COLUMNS = 1, 96
 {more}
 from rsseg_cli.main import main
@@ -38,7 +38,7 @@ main(sys.argv[1:])
 """
 SLOW = """
 import time
-import rsseg.prediction.openvino_engine as engines
+import rsseg.prediction.engines.openvino_engine as engines
 forward = engines.OpenVINOEngine.__call__
 def slow(self, windows):
     time.sleep(0.02)
@@ -237,7 +237,7 @@ def test_another_library_is_another_plan(
     """After an upgrade of the engine's library its scores may differ in the last bit."""
     out = tmp_path / "map.tif"
     predict_share(scene, out, Share(1, 1), bundle=cheap_model, options=options)
-    monkeypatch.setattr("rsseg.prediction.journal.version", lambda package: "1.0")
+    monkeypatch.setattr("rsseg.prediction.planning.journal.version", lambda package: "1.0")
     with pytest.raises(PlanChanged, match="differs in library, expected library openvino 20"):
         predict(scene, out, bundle=cheap_model, options=options)
 
@@ -252,7 +252,9 @@ def test_a_cpu_without_bf16_is_another_plan(
     """It computes in fp32 what is asked for in bf16."""
     low = replace(options, precision="bf16")
     for has, out in ((True, tmp_path / "one.tif"), (False, tmp_path / "other.tif")):
-        monkeypatch.setattr("rsseg.prediction.openvino_engine.has_bf16", lambda has=has: has)
+        monkeypatch.setattr(
+            "rsseg.prediction.engines.openvino_engine.has_bf16", lambda has=has: has
+        )
         predict_share(scene, out, Share(1, 1), bundle=cheap_model, options=low)
     with pytest.raises(PlanChanged, match="precision bf16, got bf16 without bf16"):
         predict(scene, tmp_path / "one.tif", bundle=cheap_model, options=low)
@@ -261,8 +263,8 @@ def test_a_cpu_without_bf16_is_another_plan(
 def test_the_model_file_is_hashed_once(
     make_scene: Any, cheap_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import rsseg.prediction.identity as identity
-    import rsseg.prediction.onnx_graph as graphs
+    import rsseg.prediction.engines.onnx_graph as graphs
+    import rsseg.prediction.planning.identity as identity
 
     hashed = []
     real = graphs.file_hash

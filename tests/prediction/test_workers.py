@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +109,32 @@ def test_an_interrupted_process_ends_although_a_call_goes_on(call: str) -> None:
     assert time.monotonic() - began < 20
     assert done.returncode != 0
     assert "KeyboardInterrupt" in done.stderr
+
+
+UNFINISHED = """
+import sys, threading, time
+from rsseg.prediction.workers import Workers
+from rsseg.replacing import replacing
+begun = threading.Event()
+def write():
+    with replacing(sys.argv[1]) as unfinished:
+        unfinished.write_text("half")
+        unfinished.with_name(unfinished.name + ".ovr").write_text("GDAL's")
+        begun.set()
+        time.sleep(30)
+with Workers(1, "test") as workers:
+    workers.submit(write)
+    assert begun.wait(20)
+    raise KeyboardInterrupt
+"""
+
+
+def test_an_interrupted_process_leaves_no_unfinished_files(tmp_path: Path) -> None:
+    target = tmp_path / "map.tif"
+    target.write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", UNFINISHED, target], capture_output=True, text=True, timeout=25
+    )
+    assert "KeyboardInterrupt" in done.stderr
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_text() == "old"

@@ -14,7 +14,7 @@ from rsseg.geo.class_raster import write_raster
 from rsseg.geo.grid import Grid
 from rsseg.geo.scene import open_raster
 from rsseg.legend import LAND_COVER, Legend
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.training import read_recipe, train
 from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from rsseg import models
 from rsseg.errors import TrainingError
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.training import Recipe
 from rsseg.training.task import SegmentationTask
 

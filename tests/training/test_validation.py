@@ -15,7 +15,7 @@ from rsseg.legend import Legend
 from rsseg.metrics import ConfusionMatrix
 from rsseg.normalise import Normalisation
 from rsseg.prediction import PredictOptions, predict
-from rsseg.prediction.decay import least_overlap
+from rsseg.prediction.planning.decay import least_overlap
 from rsseg.training import Recipe
 from rsseg.training.samples import validation_windows
 from rsseg.training.validation import TileScores, WindowScores

@@ -19,7 +19,7 @@ from rsseg.prediction.cluster.places import settled
 from rsseg.prediction.cluster.terms import require_same
 from rsseg.prediction.cluster.worker import report, tell_terms
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.staging import Place
+from rsseg.prediction.outputs.staging import Place
 from rsseg.prediction.workers import Workers
 
 _MOMENT = 0.05

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rsseg.geo.scene_list import Named
 from rsseg.geo.shards import Shard
-from rsseg.prediction.manifest import Manifest
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.parts import Parts
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.planning.manifest import Manifest
 
 if TYPE_CHECKING:
     from rsseg.vectorise_cluster.whole import WholeMap

@@ -14,13 +14,13 @@ from rsseg.prediction.cluster.job import Done, Job, Outlined, Report
 from rsseg.prediction.cluster.places import parts_of, remove_left, settled
 from rsseg.prediction.cluster.predictor import joined
 from rsseg.prediction.cluster.result import Times, cluster_result
-from rsseg.prediction.dealing import runs
-from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.prospect import Prospect
-from rsseg.prediction.records import sizes
-from rsseg.prediction.scene_entries import SceneEntry
-from rsseg.prediction.scene_run import Finished, Mapped, SceneRun
+from rsseg.prediction.computing.dealing import runs
+from rsseg.prediction.many_scenes.outcomes import SceneOutcome
+from rsseg.prediction.many_scenes.scene_entries import SceneEntry
+from rsseg.prediction.many_scenes.scene_run import Finished, Mapped, SceneRun
+from rsseg.prediction.outputs.records import sizes
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.planning.prospect import Prospect
 
 if TYPE_CHECKING:
     from rsseg.vectorise_cluster.whole import WholeMap

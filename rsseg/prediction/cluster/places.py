@@ -12,11 +12,11 @@ from rsseg.cluster.connecting import Cluster, local_workers, name_of
 from rsseg.errors import OptionError, OutputError
 from rsseg.geo.objects import is_object, joined, require_store
 from rsseg.prediction.cluster.job import Job, Report
-from rsseg.prediction.journal import changes
-from rsseg.prediction.part_store import PartStore, unfinished_plans
-from rsseg.prediction.parts import Parts, PartWriter
-from rsseg.prediction.staging import Place, folder_key
-from rsseg.prediction.stored_parts import StoredParts
+from rsseg.prediction.outputs.staging import Place, folder_key
+from rsseg.prediction.parts.folder import Parts, PartWriter
+from rsseg.prediction.parts.store import PartStore, unfinished_plans
+from rsseg.prediction.parts.stored_parts import StoredParts
+from rsseg.prediction.planning.journal import changes
 from rsseg.writable import require_writable
 
 

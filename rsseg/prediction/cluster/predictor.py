@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from rsseg.errors import ClusterError, RssegError
 from rsseg.geo.opening import gdal_cache
 from rsseg.geo.scene_list import told_name
-from rsseg.prediction import pipeline
 from rsseg.prediction.cluster.job import Job, Report
 from rsseg.prediction.cluster.places import require_room, writer_of
 from rsseg.prediction.cluster.terms import require_same
-from rsseg.prediction.engine import Engine
-from rsseg.prediction.finishing import outputs_of
-from rsseg.prediction.last_engine import LastEngine
-from rsseg.prediction.locating import located
-from rsseg.prediction.manifest import Manifest, manifest_of
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.plan import Plan
+from rsseg.prediction.computing import pipeline
+from rsseg.prediction.engines.engine import Engine
+from rsseg.prediction.many_scenes.last_engine import LastEngine
+from rsseg.prediction.many_scenes.scenes import bands_of
+from rsseg.prediction.outputs.finishing import outputs_of
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.planning.locating import located
+from rsseg.prediction.planning.manifest import Manifest, manifest_of
+from rsseg.prediction.planning.plan import Plan
 from rsseg.prediction.predict import plan
-from rsseg.prediction.scenes import bands_of
 from rsseg.prediction.workers import Workers
 
 if TYPE_CHECKING:

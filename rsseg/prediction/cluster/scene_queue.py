@@ -21,10 +21,10 @@ from rsseg.errors import ClusterError, OutputError
 from rsseg.prediction.cluster.job import Done, Job, Joined, Outlined, Report, Work, job_of
 from rsseg.prediction.cluster.open_scene import Bare, Found, OpenScene
 from rsseg.prediction.cluster.result import notes_of
-from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.scene_entries import SceneEntries
-from rsseg.prediction.scenes import STEPS
-from rsseg.prediction.staging import MAP, Place
+from rsseg.prediction.many_scenes.outcomes import SceneOutcome
+from rsseg.prediction.many_scenes.scene_entries import SceneEntries
+from rsseg.prediction.many_scenes.scenes import STEPS
+from rsseg.prediction.outputs.staging import MAP, Place
 from rsseg.prediction.workers import Workers
 
 Order = tuple[int, Job, Work]

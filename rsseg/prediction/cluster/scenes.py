@@ -15,11 +15,11 @@ from rsseg.prediction.cluster.places import store_of
 from rsseg.prediction.cluster.scene_queue import SceneQueue
 from rsseg.prediction.cluster.tool import Progress, for_workers
 from rsseg.prediction.cluster.worker import serve
+from rsseg.prediction.many_scenes.outcomes import SceneOutcome
+from rsseg.prediction.many_scenes.scene_entries import SceneEntries
+from rsseg.prediction.many_scenes.scenes import STEPS
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.scene_entries import SceneEntries
-from rsseg.prediction.scenes import STEPS
-from rsseg.prediction.staging import Place, Stage, scratch_folder
+from rsseg.prediction.outputs.staging import Place, Stage, scratch_folder
 
 
 def predict_scenes_on_cluster(

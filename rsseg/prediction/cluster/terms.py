@@ -10,13 +10,13 @@ from rsseg import __version__
 from rsseg.bundle import is_graph
 from rsseg.errors import ClusterError, OptionError
 from rsseg.prediction.cluster.places import require_place
-from rsseg.prediction.differences import contrast, differences
-from rsseg.prediction.engine import place
-from rsseg.prediction.journal import changes
-from rsseg.prediction.onnx_graph import EMBEDDED_MODEL, file_hash
+from rsseg.prediction.engines.engine import place
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, file_hash
+from rsseg.prediction.many_scenes.scenes import bands_of
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.scenes import bands_of
-from rsseg.prediction.staging import Place
+from rsseg.prediction.outputs.staging import Place
+from rsseg.prediction.planning.differences import contrast, differences
+from rsseg.prediction.planning.journal import changes
 
 _OF_WORKERS = ("engine", "precision", "device", "library", "rsseg", "model")
 """Entries of a plan that a worker brings with it whatever the scene, the most telling first."""

@@ -19,10 +19,10 @@ from rsseg.prediction.cluster.places import parts_of
 from rsseg.prediction.cluster.predictor import joined
 from rsseg.prediction.cluster.result import ClusterResult, Times, cluster_result, notes_of
 from rsseg.prediction.cluster.worker import compute
-from rsseg.prediction.dealing import runs
+from rsseg.prediction.computing.dealing import runs
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outputs import require_all_writable
-from rsseg.prediction.parts import Parts
+from rsseg.prediction.outputs.checks import require_all_writable
+from rsseg.prediction.parts.folder import Parts
 from rsseg.prediction.workers import Workers
 
 Progress = Callable[[int, int], None]

@@ -17,7 +17,7 @@ from rsseg.prediction.cluster.job import Done, Job, Joined, Outlined, Report, Te
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.terms import terms_of
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.staging import Place
+from rsseg.prediction.outputs.staging import Place
 
 if TYPE_CHECKING:
     from rsseg.vectorise_cluster.whole import WholeMap

@@ -13,7 +13,7 @@ import pytest
 SLOW = """
 import os
 import time
-import rsseg.prediction.openvino_engine as engines
+import rsseg.prediction.engines.openvino_engine as engines
 class Slow(engines.OpenVINOEngine):
     def __call__(self, windows):
         if os.path.exists({once!r}):

@@ -117,8 +117,8 @@ def test_two_workers_give_the_bytes_of_one_machine(
     )
     out, errors = command.communicate(timeout=240)
     assert (command.returncode, errors) == (0, "")
-    odd = "import rsseg.prediction.engine as e\ne._best_precision = lambda *_: 'fp32'"
-    odd += "\nimport rsseg.prediction.openvino_engine as o\no.has_bf16 = lambda: False"
+    odd = "import rsseg.prediction.engines.engine as e\ne._best_precision = lambda *_: 'fp32'"
+    odd += "\nimport rsseg.prediction.engines.openvino_engine as o\no.has_bf16 = lambda: False"
     if told["precision"] == "bf16":
         workers.append(processes.worker(odd))
         wait_until(lambda: registered(tmp_path, len(processes.begun) - 1), workers[-1])

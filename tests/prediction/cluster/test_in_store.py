@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 APART = """
-import rsseg.prediction.parts as folders
+import rsseg.prediction.parts.folder as folders
 def refuse(*_):
     raise AssertionError("a worker has opened a folder")
 folders.Parts.__init__ = refuse

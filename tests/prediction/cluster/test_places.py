@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.errors import OptionError, OutputError
 from rsseg.prediction import PredictOptions, predict
 from rsseg.prediction.cluster.job import Job, job_of
 from rsseg.prediction.cluster.places import parts_of, require_place, settled, store_of
 from rsseg.prediction.cluster.predictor import Predictor, joined
-from rsseg.prediction.part_store import PartStore, unfinished_plans
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.staging import Stage
+from rsseg.prediction.outputs.staging import Stage
+from rsseg.prediction.parts.folder import Parts
+from rsseg.prediction.parts.store import PartStore, unfinished_plans
 
 OPTIONS = PredictOptions(engine="openvino", tile_size=64)
 ADDRESS = "tcp://10.0.0.5:8786"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-import rsseg.prediction.plan as planning
+import rsseg.prediction.planning.plan as planning
 from rsseg.cluster.failing import Failed
 from rsseg.errors import ClusterError, OutputError, RssegError
 from rsseg.prediction import PredictOptions, predict_scenes
@@ -23,13 +23,13 @@ from rsseg.prediction.cluster import open_scene, scene_queue
 from rsseg.prediction.cluster.job import Done, Joined, Outlined
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.scene_queue import SceneQueue
-from rsseg.prediction.outcomes import SceneOutcome
-from rsseg.prediction.parts import Parts
-from rsseg.prediction.records import Record, read_record
-from rsseg.prediction.scene_entries import SceneEntries
-from rsseg.prediction.scene_run import SceneRun
-from rsseg.prediction.scenes import STEPS
-from rsseg.prediction.staging import Stage
+from rsseg.prediction.many_scenes.outcomes import SceneOutcome
+from rsseg.prediction.many_scenes.scene_entries import SceneEntries
+from rsseg.prediction.many_scenes.scene_run import SceneRun
+from rsseg.prediction.many_scenes.scenes import STEPS
+from rsseg.prediction.outputs.records import Record, read_record
+from rsseg.prediction.outputs.staging import Stage
+from rsseg.prediction.parts.folder import Parts
 from rsseg.vectorise_cluster.whole import WholeMap, whole_map
 
 OPTIONS = PredictOptions(engine="openvino", tile_size=64)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rsseg.prediction.records import read_record
+from rsseg.prediction.outputs.records import read_record
 
 pytestmark = [
     pytest.mark.slow,

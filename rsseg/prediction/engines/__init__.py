@@ -1,0 +1,1 @@
+"""Engines: a network on a device, from raw windows to class probabilities."""

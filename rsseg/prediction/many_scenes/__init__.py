@@ -1,0 +1,1 @@
+"""Many scenes with one command, each resumable by itself."""

@@ -1,0 +1,1 @@
+"""Outputs: checked before, joined from finished shards, described, and taken to their place."""
