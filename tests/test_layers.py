@@ -20,6 +20,7 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("rsseg",)),  # the version
     (0, ("rsseg.errors",)),
     (0, ("rsseg.caching", "rsseg.cards", "rsseg.class_weights", "rsseg.lazy")),
+    (0, ("rsseg.late_files",)),
     (0, ("rsseg.legend", "rsseg.locking", "rsseg.normalise", "rsseg.replacing")),
     (0, ("rsseg.onnx_header",)),
     (0, ("rsseg.writable",)),

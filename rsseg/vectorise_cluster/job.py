@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsseg.errors import ClusterError, OptionError, SceneError
 from rsseg.geo.state import State, fingerprint
+from rsseg.late_files import in_time
 from rsseg.vectorise.strips import Work, libraries
-
-_UNSEEN = 60.0
-"""Seconds to wait for a file that was written just now: network folders remember for so long what
-was there before."""
-
-_MOMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,13 +57,14 @@ def terms_of(work: Work) -> Terms:
     return Terms(libraries(), files)
 
 
-def require_same(terms: Terms, work: Work, patience: float = _UNSEEN) -> None:
+def require_same(terms: Terms, work: Work, patience: float | None = None) -> None:
     """Check that a worker makes what the command would make.
 
     Args:
         terms: Those of the command.
         work: What is to be made.
-        patience: Seconds until files have to be seen here as they are there.
+        patience: Seconds until files have to be seen here as they are there; None for the time that
+            network folders may take.
 
     Raises:
         ClusterError: If it has other libraries.
@@ -83,17 +79,20 @@ def require_same(terms: Terms, work: Work, patience: float = _UNSEEN) -> None:
                 got=version,
                 remedy="use the same versions of libraries everywhere",
             )
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return _require_files(terms.files, terms_of(work).files)
-        except (OptionError, SceneError):
-            if time.monotonic() >= until or not Path(work.raster).parent.is_dir():
-                raise
-        time.sleep(_MOMENT)
+
+    def same() -> bool:
+        with suppress(OptionError, SceneError):
+            _require_files(terms.files, work)
+            return True
+        return False
+
+    above = Path(work.raster).parent
+    if not in_time(same, hopeless=lambda: not above.is_dir(), within=patience):
+        _require_files(terms.files, work)
 
 
-def _require_files(files: dict[str, list[State]], own: dict[str, list[State]]) -> None:
+def _require_files(files: dict[str, list[State]], work: Work) -> None:
+    own = terms_of(work).files
     for name, expected in files.items():
         if own[name] != expected:
             raise OptionError(

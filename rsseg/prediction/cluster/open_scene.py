@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rsseg.errors import ClusterError
+from rsseg.late_files import in_time
 from rsseg.prediction.cluster.job import Done, Job, Outlined, Report
 from rsseg.prediction.cluster.places import parts_of, remove_left, settled
 from rsseg.prediction.cluster.predictor import joined
@@ -24,12 +25,6 @@ from rsseg.prediction.planning.prospect import Prospect
 
 if TYPE_CHECKING:
     from rsseg.vectorise_cluster.whole import WholeMap
-
-
-_UNSEEN = 60.0
-"""Seconds to wait for polygons of a worker: network folders remember for so long what was there."""
-
-_MOMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -202,14 +197,14 @@ class OpenScene:
             OutputError: If an output cannot be written.
         """
         assert self.bare is not None
-        path, until = self.bare.mapped.polygons, time.monotonic() + _UNSEEN
-        while sizes({"polygons": path})["polygons"] != made.size:
-            if given_up() or time.monotonic() >= until:
-                raise ClusterError(
-                    f"polygons that a worker has finished are not in {path.parent}",
-                    remedy="it must be the same folder on all machines",
-                )
-            time.sleep(_MOMENT)
+        path = self.bare.mapped.polygons
+        if not in_time(
+            lambda: sizes({"polygons": path})["polygons"] == made.size, hopeless=given_up
+        ):
+            raise ClusterError(
+                f"polygons that a worker has finished are not in {path.parent}",
+                remedy="it must be the same folder on all machines",
+            )
         return self.bare.mapped.finished(made.polygons)
 
     def failed(self, error: Exception | str) -> SceneOutcome:

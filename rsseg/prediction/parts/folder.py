@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,15 +19,12 @@ from rsseg.errors import OutputError
 from rsseg.geo.class_raster import count_codes
 from rsseg.geo.shards import Shard
 from rsseg.geo.strips import Strip, write_strip
+from rsseg.late_files import in_time
 from rsseg.locking import FileLock
 from rsseg.prediction.parts.claims import Claims
 from rsseg.prediction.parts.names import part_indices, part_name
 from rsseg.prediction.parts.stored_plan import StoredPlan
 from rsseg.prediction.planning.manifest import Manifest
-
-_UNSEEN = 60.0
-"""Seconds to wait for a file that another machine has made: network folders remember for so long
-what was not there."""
 
 
 class PartWriter(Protocol):
@@ -102,11 +98,9 @@ class Parts:
             PlanChanged: If it belongs to another plan.
         """
         self._shared = plan
-        until = time.monotonic() + _UNSEEN
-        while not self._plan.exists():
-            if not self.folder.parent.is_dir() or time.monotonic() > until:
-                raise OutputError(f"the folder {self.folder} is not to be seen")
-            time.sleep(0.5)
+        above = self.folder.parent
+        if not in_time(self._plan.exists, hopeless=lambda: not above.is_dir()):
+            raise OutputError(f"the folder {self.folder} is not to be seen")
         self._plan.require(plan, self._forget)
 
     def take(self) -> None:
@@ -150,13 +144,10 @@ class Parts:
             manifest: Of all shards.
             patient: Wait a while for shards that other machines have told to be finished.
         """
-        until = time.monotonic() + (_UNSEEN if patient else 0)
-        while True:
-            finished = self._finished()
-            found = [index for index in range(len(manifest.shards)) if index not in finished]
-            if not found or time.monotonic() >= until:
-                return found
-            time.sleep(0.5)
+        wanted = set(range(len(manifest.shards)))
+        if patient:
+            in_time(lambda: wanted <= self._finished())
+        return sorted(wanted - self._finished())
 
     def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
         """Store a finished shard ``(B, h, w)``, whose first band holds the codes.

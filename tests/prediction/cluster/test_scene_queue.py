@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import rsseg.prediction.planning.plan as planning
+from rsseg import late_files
 from rsseg.cluster.failing import Failed
 from rsseg.errors import ClusterError, OutputError, RssegError
 from rsseg.prediction import PredictOptions, predict_scenes
-from rsseg.prediction.cluster import open_scene, scene_queue
+from rsseg.prediction.cluster import scene_queue
 from rsseg.prediction.cluster.job import Done, Joined, Outlined
 from rsseg.prediction.cluster.predictor import Predictor
 from rsseg.prediction.cluster.scene_queue import SceneQueue
@@ -568,8 +569,7 @@ def test_polygons_are_only_recorded_when_they_are_seen(
         polygons.rename(hidden)
         return told
 
-    monkeypatch.setattr(open_scene, "_UNSEEN", 0.2)
-    monkeypatch.setattr(open_scene, "_MOMENT", 0.05)
+    monkeypatch.setattr(late_files, "LATE", 0.2)
     monkeypatch.setattr(workers.predictor, "outline", elsewhere)
     (outcome,) = run(scenes[0], polygons=maps)
     assert "polygons that a worker has finished are not in" in str(outcome.error)
@@ -582,7 +582,7 @@ def test_polygons_are_only_recorded_when_they_are_seen(
         threading.Timer(0.3, hidden.rename, [polygons]).start()
         return told
 
-    monkeypatch.setattr(open_scene, "_UNSEEN", 20.0)
+    monkeypatch.setattr(late_files, "LATE", 20.0)
     monkeypatch.setattr(workers.predictor, "outline", late)
     assert [each.state for each in run(scenes[0], polygons=maps)] == ["done"]
     assert [each.state for each in run(scenes[0], polygons=maps)] == ["skipped"]
