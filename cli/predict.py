@@ -88,7 +88,9 @@ from . import helpers, predict_cluster, predict_many, predict_one
     help="Folder for what goes to a store; or, with --cluster, one in a store for shards.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
-@click.option("--restart", is_flag=True, help="Forget an unfinished run of this output.")
+@click.option(
+    "--restart", is_flag=True, help="Forget an unfinished run, and a map that waits for its store."
+)
 @click.option("--dry-run", is_flag=True, help="Print windows, memory and time, and stop.")
 @predict_cluster.options
 @helpers.output_options

@@ -9,6 +9,7 @@ LATE = 60.0
 """Seconds for which a network folder may show what was there before."""
 
 _MOMENT = 0.5
+"""Seconds between two looks."""
 
 
 def in_time(

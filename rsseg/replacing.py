@@ -9,7 +9,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +18,7 @@ DAY = 24 * 3600
 
 _NUMBERS = count()
 _BEGUN: set[Path] = set()
-"""What this process has not finished, for an end that leaves no context."""
+"""What this process has begun, for an end without leaving its contexts."""
 
 
 @contextmanager
@@ -37,19 +37,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield unfinished
         os.replace(unfinished, path)
     finally:
-        _BEGUN.discard(unfinished)
-        escaped = glob.escape(f".{path.stem}.") + "*" + glob.escape(f".unfinished{path.suffix}")
-        for left in path.parent.glob(f"{escaped}*"):
-            whose = left.name.removeprefix(f".{path.stem}.")
-            if whose.startswith(f"{token}.") or _is_left(left, whose):
-                left.unlink(missing_ok=True)
+        try:
+            escaped = glob.escape(f".{path.stem}.") + "*" + glob.escape(f".unfinished{path.suffix}")
+            for left in path.parent.glob(f"{escaped}*"):
+                whose = left.name.removeprefix(f".{path.stem}.")
+                if whose.startswith(f"{token}.") or _is_left(left, whose):
+                    left.unlink(missing_ok=True)
+        finally:
+            _BEGUN.discard(unfinished)
 
 
 def remove_unfinished() -> None:
-    """Remove what this process has not finished; before it ends without leaving its contexts."""
+    """Remove what this process has not finished; before it ends without leaving its contexts.
+
+    What cannot be removed stays until the same file is next written.
+    """
     for unfinished in list(_BEGUN):
-        for left in unfinished.parent.glob(f"{glob.escape(unfinished.name)}*"):
-            left.unlink(missing_ok=True)
+        with suppress(OSError):
+            for left in unfinished.parent.glob(f"{glob.escape(unfinished.name)}*"):
+                left.unlink(missing_ok=True)
 
 
 def lives(process: int) -> bool:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rsseg.replacing import DAY, replacing
+from rsseg.replacing import DAY, remove_unfinished, replacing
 
 NAMES = ["map.tif", "map[1].tif", "a*b.tif", "Straße", ".hidden"]
 
@@ -96,3 +96,29 @@ def test_what_another_machine_left_goes_after_a_day(tmp_path):
         with replacing(target) as unfinished:
             unfinished.write_text("y")
         assert theirs.exists() == left
+
+
+def test_what_is_unfinished_can_be_removed_at_any_time(tmp_path, monkeypatch):
+    first, second = tmp_path / "first.tif", tmp_path / "second.tif"
+    first.write_text("old")
+
+    def unlink(path, missing_ok):
+        if "first" in path.name:
+            raise PermissionError(path)
+        os.unlink(path)
+
+    def write():
+        with replacing(first) as a, replacing(second) as b:
+            a.write_text("half")
+            b.write_text("half")
+            b.with_name(b.name + ".ovr").write_text("GDAL's")
+            with monkeypatch.context() as patch:
+                patch.setattr(type(first), "unlink", unlink)
+                remove_unfinished()
+            assert sorted(tmp_path.iterdir()) == sorted([a, first])
+            remove_unfinished()
+            assert list(tmp_path.iterdir()) == [first]
+
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert first.read_text() == "old"

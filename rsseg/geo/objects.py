@@ -91,12 +91,12 @@ def object_size(name: str) -> int | None:
 
 
 def object_headers(name: str) -> dict[str, str]:
-    """What a store tells of an object: HTTP headers, their names in lower case.
+    """What a store tells with a part of an object: HTTP headers, their names in lower case.
 
-    None where no server is asked, as in GDAL's memory, or GDAL's functions are out of reach.
+    Empty where no server is asked, as in GDAL's memory, or GDAL's functions are out of reach.
 
     Raises:
-        SceneError: If there is none, it may not be read, or its store does not answer.
+        SceneError: If there is no such object, it may not be read, or its store does not answer.
     """
     try:
         return _persistent(lambda: gdal_files.headers(gdal_name(name)))
@@ -113,7 +113,7 @@ def object_headers(name: str) -> dict[str, str]:
                 remedy="the key for its store may be missing, wrong or out of date",
             ) from None
         raise SceneError(
-            f"{public_name(name)} cannot be asked for ({told}), tried {ATTEMPTS} times",
+            f"{public_name(name)} cannot be asked for ({told}){_tried(error)}",
             remedy="may the key that is set read there, does the network work?",
         ) from None
 
@@ -176,8 +176,7 @@ def put_object(source: Path | bytes, name: str) -> None:
     except OSError as error:
         _abort_uploads(name)
         raise OutputError(
-            f"{public_name(name)} cannot be written, tried {ATTEMPTS} times: "
-            f"{public_text(str(error))}",
+            f"{public_name(name)} cannot be written{_tried(error)}: {public_text(str(error))}",
             remedy="is the bucket there, may the key that is set write, does the network work?",
         ) from error
     if attempts > 1:
@@ -224,11 +223,19 @@ def _persistent(call: Callable[[], Answer]) -> Answer:
         except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
-            status = _status(str(error)) or 0
-            refused = 400 <= status < 500 and status not in (408, 429)
-            if refused or attempt + 1 == ATTEMPTS:
+            if _refused(error) or attempt + 1 == ATTEMPTS:
                 raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def _refused(error: OSError) -> bool:
+    """Whether a server has said no, and would say it again."""
+    status = _status(str(error)) or 0
+    return 400 <= status < 500 and status not in (408, 429)
+
+
+def _tried(error: OSError) -> str:
+    return "" if _refused(error) else f", tried {ATTEMPTS} times"
 
 
 def _status(message: str) -> int | None:

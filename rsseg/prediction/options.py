@@ -56,7 +56,7 @@ class PredictOptions:
             first used so), or ``auto`` for the fastest of the first three that is safe.
         compile: On a GPU: compile the network first, which takes a minute and pays on long runs.
         overwrite: Replace an output that is there.
-        restart: Forget an unfinished run instead of going on from it.
+        restart: Forget an unfinished run, or a map that waits to be put into its store.
 
     Raises:
         OptionError: If a value is out of range.

@@ -23,8 +23,8 @@ class Workers:
     A thread that is inside a library, such as a forward pass, cannot be stopped; the main thread,
     if it only waits for a result, can. Leaving the context by `KeyboardInterrupt` waits for nothing
     but a moment. If a call still runs when the process ends, that ends at once, with exit status 1:
-    neither waiting for it, as executors do, nor tearing libraries down under it. Files that it has
-    not finished are removed.
+    neither waiting for it, as executors do, nor tearing libraries down under it. Files that this
+    process has not finished are removed.
 
     Args:
         count: Number of threads.
@@ -91,7 +91,9 @@ class Workers:
 
 def _end_at_once(thread: threading.Thread) -> None:
     if thread.is_alive():
-        remove_unfinished()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            remove_unfinished()  # last: the thread may still begin files
+        finally:
+            os._exit(1)

@@ -124,7 +124,7 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def own_client() -> Iterator[Any]:
-    """The same for one test, which takes workers out."""
+    """A client as `client`, for one test that removes workers."""
     with two_workers() as made:
         yield made
 

@@ -16,6 +16,7 @@ from rsseg.geo.objects import (
     is_address,
     is_object,
     joined,
+    object_headers,
     object_names,
     object_size,
     put_object,
@@ -54,6 +55,19 @@ def test_names_of_others(name: str) -> None:
     assert not is_object(name)
     assert is_address(name) == name.startswith("https")
     assert joined("maps", "a.tif") == Path("maps/a.tif")
+
+
+def test_headers_are_those_of_the_store(file: Path, store: Any) -> None:
+    put_object(file, "s3://maps/a.bin")
+    told = object_headers("s3://maps/a.bin")
+    assert told["content-range"].endswith(f"/{file.stat().st_size}")
+    assert all(name == name.lower() for name in told)
+    kept_in_memory = "/vsimem/rsseg-headers/a.bin"
+    put_object(file, kept_in_memory)
+    assert object_headers(kept_in_memory) == {}
+    remove_objects([kept_in_memory])
+    with pytest.raises(SceneError, match=r"^there is no file s3://maps/none\.bin$"):
+        object_headers("s3://maps/none.bin")
 
 
 @pytest.mark.parametrize("folder", ["/vsimem/rsseg-tests", "s3://maps/deep/er"])

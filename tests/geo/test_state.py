@@ -196,6 +196,7 @@ def test_a_store_that_fails_a_while_is_asked_again(
     [
         (500, r"cannot be asked for \(HTTP response code: 500\), tried 3 times; may the key"),
         ("drop", r"cannot be asked for \(CURL error: .*\), tried 3 times; may the key"),
+        (400, r"cannot be asked for \(HTTP response code: 400\); may the key"),
         (403, r"may not be read, got HTTP response code: 403; the key"),
     ],
 )

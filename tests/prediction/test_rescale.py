@@ -124,14 +124,23 @@ def test_another_resolution_is_noted(make_scene: Any, make_bundle: Any, pointwis
         assert any("--rescale" in note for note in work.notes) is noted
 
 
-@pytest.mark.parametrize(("gsd", "noted"), [(0.6, False), (0.07, False), (0.05, True)])
+@pytest.mark.parametrize(
+    ("gsd", "told"),
+    [
+        (0.6, ()),
+        (0.07, ()),
+        (0.05, ("enlarged 5.0 times", " 25 times as many windows")),
+        (0.25 / 40, ("enlarged 40.0 times", " 1,600 times as many windows")),
+    ],
+)
 def test_much_enlarging_is_noted(
-    make_scene: Any, make_bundle: Any, pointwise: Any, gsd: float, noted: bool
+    make_scene: Any, make_bundle: Any, pointwise: Any, gsd: float, told: tuple[str, ...]
 ) -> None:
     bundle, options = replace(make_bundle(), gsd=gsd), PredictOptions(rescale=True, tile_size=50)
     work = plan(make_scene(transform=FINE), bundle=bundle, network=pointwise(), options=options)
-    told = "enlarged 5 times", "25 times as many windows"
-    assert any(all(part in note for part in told) for note in work.notes) is noted
+    notes = [note for note in work.notes if "enlarged" in note]
+    assert len(notes) == bool(told)
+    assert all(part in notes[0] for part in told)
 
 
 @pytest.mark.parametrize(("gsd", "crs"), [(None, "EPSG:32633"), (0.6, "EPSG:4326"), (0.6, None)])

@@ -136,5 +136,6 @@ def test_an_interrupted_process_leaves_no_unfinished_files(tmp_path: Path) -> No
         [sys.executable, "-c", UNFINISHED, target], capture_output=True, text=True, timeout=25
     )
     assert "KeyboardInterrupt" in done.stderr
+    assert done.returncode == 1
     assert list(tmp_path.iterdir()) == [target]
     assert target.read_text() == "old"

@@ -51,7 +51,7 @@ class Symmetric:
             axes = tuple(axis for axis, flipped in ((2, down), (3, across)) if flipped)
             back = _flipped(scores, axes)
             back = back.swapaxes(2, 3) if turned else back
-            # an engine uses its results again
+            # a copy: the engine's next call overwrites its result
             total = back * (1 / len(self._positions)) + (0 if total is None else total)
         return total
 

@@ -13,7 +13,7 @@ from rsseg.geo.objects import is_object, require_store
 from rsseg.geo.state import fingerprint
 from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, file_hash
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outputs.records import Record, read_record, sizes
+from rsseg.prediction.outputs.records import Record, read_record, record_path, sizes
 from rsseg.prediction.outputs.staging import MAP, Place, Stage
 
 _OF_NO_MATTER = ("memory", "batch_size", "overwrite", "restart", "confidence", "probabilities")
@@ -42,7 +42,7 @@ def deliver(
         complete: Makes polygons of the rasters: called with paths by kind, that result, and
             ``overwrite``; gives the result of all.
         overwrite: Whether objects may be there already.
-        restart: Make also again what waits to be put there.
+        restart: Remake what waits to be put there, too.
         scratch: A folder kept between runs; one in the cache if None.
 
     Returns:
@@ -58,7 +58,9 @@ def deliver(
     near = stage.prepare(places)
     rasters = {kind: path for kind, path in near.items() if kind != "polygons"}
     stored = is_object(places[MAP])  # else a record of it would lie beside the user's map
-    found = read_record(near[MAP]) if stored and not restart else None
+    if stored and restart:
+        record_path(near[MAP]).unlink(missing_ok=True)
+    found = read_record(near[MAP]) if stored else None
     record = found if found is not None and found.of_plan(journal) else None
     allowed = {"overwrite": overwrite or stored}
     try:

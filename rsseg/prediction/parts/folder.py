@@ -22,7 +22,7 @@ from rsseg.geo.strips import Strip, write_strip
 from rsseg.late_files import in_time
 from rsseg.locking import FileLock
 from rsseg.prediction.parts.claims import Claims
-from rsseg.prediction.parts.names import part_indices, part_name
+from rsseg.prediction.parts.names import PART_FILES, part_indices, part_name
 from rsseg.prediction.parts.stored_plan import StoredPlan
 from rsseg.prediction.planning.manifest import Manifest
 
@@ -144,10 +144,14 @@ class Parts:
             manifest: Of all shards.
             patient: Wait a while for shards that other machines have told to be finished.
         """
-        wanted = set(range(len(manifest.shards)))
-        if patient:
-            in_time(lambda: wanted <= self._finished())
-        return sorted(wanted - self._finished())
+        left = set(range(len(manifest.shards)))
+
+        def whole() -> bool:
+            left.difference_update(self._finished())
+            return not left
+
+        in_time(whole, within=None if patient else 0.0)
+        return sorted(left)
 
     def write(self, shard: Shard, layers: npt.NDArray[np.uint8]) -> None:
         """Store a finished shard ``(B, h, w)``, whose first band holds the codes.
@@ -216,7 +220,7 @@ class Parts:
         """Indices of the shards that are finished."""
         if not self.folder.is_dir():  # removed, or not seen yet
             return set()
-        return part_indices(path.name for path in self.folder.glob("part_*.tif"))
+        return part_indices(path.name for path in self.folder.glob(PART_FILES))
 
     def _hold(self, *, shared: bool) -> None:
         """Make the folder and keep processes out of it that do not share it."""
@@ -237,7 +241,7 @@ class Parts:
 
     def _agree(self, plan: dict[str, Any], manifest: Manifest) -> None:
         """Put the plan into the folder, unless there is one, which must be the same then."""
-        left = [] if self._plan.exists() else list(self.folder.glob("part_*.tif"))
+        left = [] if self._plan.exists() else list(self.folder.glob(PART_FILES))
         try:
             if self._plan.put(plan, manifest):
                 for path in left:  # of a removal that was cut short

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+PART_FILES = "part_*.tif"
+"""Pattern of the names of all of them."""
+
 
 def part_name(index: int) -> str:
-    """The file of a shard."""
+    """The name of a shard's file."""
     return f"part_{index:06d}.tif"
 
 

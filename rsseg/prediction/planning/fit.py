@@ -110,11 +110,12 @@ def note_resolution(
     """What to know where the scene's ground sample distance, if known, is not the model's."""
     if bundle.gsd is None:
         yield "the model's ground sample distance is unknown, so the scene's was not checked"
-    elif gsd is not None and rescaled and (times := gsd / bundle.gsd) > _MUCH_ENLARGED:
+    elif gsd is not None and rescaled and gsd > _MUCH_ENLARGED * bundle.gsd:
+        times = gsd / bundle.gsd
         yield (
-            f"{public_name(name)} has {gsd:.3g} m per pixel and is enlarged {times:.3g} times "
+            f"{public_name(name)} has {gsd:.3g} m per pixel and is enlarged {times:,.1f} times "
             f"for the model, which learnt from about {bundle.gsd:.3g} m: that adds no detail, "
-            f"but takes {times**2:.3g} times as many windows"
+            f"but takes {times**2:,.0f} times as many windows"
         )
     elif (
         gsd is not None

@@ -271,13 +271,35 @@ def test_a_delivery_that_failed_goes_on_unless_restarted(
 
     def again(near: dict[str, Path], *, overwrite: bool) -> dict[str, Any]:
         made.append(overwrite)
-        near["map"].write_bytes(b"map")
+        near["map"].write_bytes(b"new")
         return {"out": str(near["map"])}
 
     result = deliver(places, again, {"model": "x"}, restart=restart, **given)
     assert result == {"out": f"{MAPS}/a.tif"}
     assert len(made) == times
-    assert bucket.files() == {"a.tif": b"map"}
+    assert bucket.files() == {"a.tif": b"new" if restart else b"map"}
+
+
+def test_a_restart_that_is_broken_off_still_forgets(bucket: Any, tmp_path: Path) -> None:
+    places, given = {"map": f"{MAPS}/a.tif"}, {"scratch": tmp_path / "scratch"}
+    content = [b"old", None, b"new"]
+
+    def make(near: dict[str, Path], *, overwrite: bool) -> dict[str, Any]:
+        now = content.pop(0)
+        if now is None:
+            raise KeyboardInterrupt
+        near["map"].write_bytes(now)
+        if now == b"old":
+            bucket.refuse(500, times=-1)
+        return {"out": str(near["map"])}
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        deliver(places, make, {"model": "x"}, **given)
+    bucket.refuse(500, times=0)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(places, make, {"model": "x"}, restart=True, **given)
+    deliver(places, make, {"model": "x"}, **given)
+    assert bucket.files() == {"a.tif": b"new"}
 
 
 def test_a_delivery_keeps_its_map_when_polygons_fail(bucket: Any, tmp_path: Path) -> None:
