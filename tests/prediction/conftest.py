@@ -45,6 +45,15 @@ class Counting(nn.Module):
 
 
 @pytest.fixture
+def scene(make_scene: Any) -> Path:
+    """A scene of 500 x 500 pixels, some of them invalid."""
+    valid = np.ones((500, 500), bool)
+    valid[:100, 200:] = False
+    made: Path = make_scene(valid=valid, validity="mask")
+    return made
+
+
+@pytest.fixture
 def make_bundle() -> Callable[..., Bundle]:
     """A function that describes a network of a caller's."""
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from rsseg.errors import OutputError, SceneError
@@ -52,14 +51,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
 OUTPUTS = ("map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif")
 SHARDS = 33
 ON_AGAIN = "the same command goes on"
-
-
-@pytest.fixture
-def scene(make_scene: Any) -> Path:
-    valid = np.ones((500, 500), bool)
-    valid[:100, 200:] = False
-    made: Path = make_scene(valid=valid, validity="mask")
-    return made
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 SLOW = """
@@ -37,15 +36,6 @@ def processes(tmp_path: Path, cheap_model: Path, makers: Any) -> Iterator[Any]:
     made = makers("cluster").Processes(tmp_path, cheap_model)
     yield made
     made.end()
-
-
-@pytest.fixture
-def scene(make_scene: Any) -> Path:
-    """A scene of 33 small shards, some of it invalid."""
-    valid = np.ones((500, 500), bool)
-    valid[:100, 200:] = False
-    made: Path = make_scene(valid=valid, validity="mask")
-    return made
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -53,14 +52,6 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     monkeypatch.setattr(device_process.subprocess, "Popen", begin)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return found
-
-
-@pytest.fixture
-def scene(make_scene: Any) -> Path:
-    valid = np.ones((500, 500), bool)
-    valid[:100, 200:] = False
-    made: Path = make_scene(valid=valid, validity="mask")
-    return made
 
 
 @pytest.fixture
