@@ -10,24 +10,29 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import TypeVar
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 import rasterio
 
 from rsseg.errors import OutputError, SceneError
 from rsseg.geo import gdal_files
-from rsseg.geo.remote import ATTEMPTS, gdal_name, pause, public_name, public_text, settings
+from rsseg.geo.remote import (
+    ATTEMPTS,
+    gdal_name,
+    may_pass,
+    pause,
+    public_name,
+    public_text,
+    settings,
+)
+from rsseg.geo.web import ask_web
 
 _STORES = re.compile(r"(s3|gs|az|oss)://|/vsi(s3|gs|az|adls|oss|swift|webhdfs|hdfs|mem)/")
 _WEB = re.compile(r"(https?|ftp)://|/vsicurl[/?]")
-_SECONDS = 30
-"""To wait for a web server."""
-
 _CHUNK = 8 << 20
 _MAY_LOOK = "may the key that is set read and list there, does the network work?"
 
@@ -104,16 +109,15 @@ def object_headers(name: str) -> dict[str, str]:
         return {}
     except FileNotFoundError:
         raise SceneError(f"there is no file {public_name(name)}") from None
-    except OSError as error:
-        told = public_text(str(error)).rstrip(".")
-        if isinstance(error, PermissionError):
-            raise SceneError(
-                f"{public_name(name)} may not be read",
-                got=told,
-                remedy="the key for its store may be missing, wrong or out of date",
-            ) from None
+    except PermissionError as error:
         raise SceneError(
-            f"{public_name(name)} cannot be asked for ({told}){_tried(error)}",
+            f"{public_name(name)} may not be read",
+            got=_sentence(error),
+            remedy="the key for its store may be missing, wrong or out of date",
+        ) from None
+    except OSError as error:
+        raise SceneError(
+            f"{public_name(name)} cannot be asked for ({_sentence(error)}){_tried(error)}",
             remedy="may the key that is set read there, does the network work?",
         ) from None
 
@@ -231,11 +235,16 @@ def _persistent(call: Callable[[], Answer]) -> Answer:
 def _refused(error: OSError) -> bool:
     """Whether a server has said no, and would say it again."""
     status = _status(str(error)) or 0
-    return 400 <= status < 500 and status not in (408, 429)
+    return status >= 400 and not may_pass(status)
 
 
 def _tried(error: OSError) -> str:
     return "" if _refused(error) else f", tried {ATTEMPTS} times"
+
+
+def _sentence(error: OSError) -> str:
+    """What GDAL says of a failure, without what may give access."""
+    return public_text(str(error)).rstrip(".")
 
 
 def _status(message: str) -> int | None:
@@ -245,23 +254,10 @@ def _status(message: str) -> int | None:
 
 
 def _fetched(address: str) -> bytes:
-    reason = ""
-    plain = Request(quote(address, safe=_KEPT))
-    for attempt in range(ATTEMPTS):
-        time.sleep(pause(attempt))
-        try:
-            with urlopen(plain, timeout=_SECONDS) as answer:
-                return bytes(answer.read())
-        except HTTPError as error:
-            error.close()
-            reason = f" (HTTP {error.code})"
-            if error.code in (404, 410):
-                raise SceneError(f"there is no file {public_name(address)}") from None
-            if error.code < 500 and error.code not in (408, 429):
-                raise SceneError(f"{public_name(address)} may not be read{reason}") from None
-        except (URLError, HTTPException, OSError, ValueError):
-            reason = ""
-    raise SceneError(
-        f"{public_name(address)} cannot be read{reason}, tried {ATTEMPTS} times",
-        remedy="its server or the connection fails, try again later",
-    )
+    name, plain = public_name(address), Request(quote(address, safe=_KEPT))
+    try:
+        return ask_web(plain, lambda answer: bytes(answer.read()), failure=f"{name} cannot be read")
+    except HTTPError as error:
+        if error.code in (404, 410):
+            raise SceneError(f"there is no file {name}") from None
+        raise SceneError(f"{name} may not be read (HTTP {error.code})") from None

@@ -19,7 +19,7 @@ from rasterio.io import DatasetReader
 
 from rsseg.errors import SceneError
 from rsseg.geo.quiet import quietly
-from rsseg.geo.remote import ATTEMPTS, is_remote, pause, public_name, settings
+from rsseg.geo.remote import ATTEMPTS, is_remote, may_pass, pause, public_name, settings
 
 _WITHOUT_PARTS = "Range downloading not supported"
 _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": False}  # works when given at opening and at reading
@@ -118,7 +118,7 @@ def _status(error: RasterioIOError) -> int | None:
 def _final(error: RasterioIOError) -> bool:
     """Whether another attempt would end alike: the client's fault, or no raster."""
     status = _status(error) or 0
-    refused = 400 <= status < 500 and status not in (408, 429)
+    refused = status >= 400 and not may_pass(status)
     return refused or any(text in str(error) for text in ("not recognized", _WITHOUT_PARTS))
 
 

@@ -77,3 +77,8 @@ def pause(attempt: int) -> float:
     """Seconds to wait before an attempt, counted from 0; none before the first."""
     delay = float(os.environ.get("GDAL_HTTP_RETRY_DELAY") or _SETTINGS["GDAL_HTTP_RETRY_DELAY"])
     return 0.0 if attempt == 0 else delay * 4.0**attempt
+
+
+def may_pass(status: int) -> bool:
+    """Whether what a server answers by this HTTP status may be over in a moment."""
+    return status >= 500 or status in (408, 429)

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import unquote
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 import numpy as np
 from rasterio.errors import RasterioError
@@ -22,16 +20,14 @@ from rasterio.windows import Window
 from rsseg.errors import SceneError
 from rsseg.geo.objects import is_object, object_headers
 from rsseg.geo.opening import open_raster, reading
-from rsseg.geo.remote import ATTEMPTS, gdal_name, is_remote, pause, public_name
+from rsseg.geo.remote import gdal_name, is_remote, public_name
+from rsseg.geo.web import ask_web
 
 State = list[int | str]
 """What is known of a file."""
 
 _AT_ONCE = 16
 """Servers asked at the same time."""
-
-_SECONDS = 30
-"""To wait for a server."""
 
 _SAMPLES = 3
 """Windows along each axis that a digest looks at."""
@@ -143,24 +139,14 @@ def _told_by_web(name: str) -> dict[str, str]:
     address = unquote(told.group(1)) if told else address.lstrip("/")
     if not re.match(r"https?://[^@/]+(/|$)", address):
         return {}
-    request = Request(address, headers={"Range": "bytes=0-0"})
-    reason = ""
-    for attempt in range(ATTEMPTS):
-        time.sleep(pause(attempt))
-        try:
-            with urlopen(request, timeout=_SECONDS) as answer:
-                return {key.lower(): value for key, value in answer.headers.items()}
-        except HTTPError as error:
-            error.close()
-            if error.code < 500 and error.code not in (408, 429):
-                return {}  # GDAL may have a key that this request has not
-            reason = f" (HTTP {error.code})"
-        except (URLError, HTTPException, OSError, ValueError):
-            reason = ""
-    raise SceneError(
-        f"{public_name(name)} cannot be asked for{reason}, tried {ATTEMPTS} times",
-        remedy="its server or the connection fails, try again later",
-    )
+    try:
+        return ask_web(
+            Request(address, headers={"Range": "bytes=0-0"}),
+            lambda answer: {key.lower(): value for key, value in answer.headers.items()},
+            failure=f"{public_name(name)} cannot be asked for",
+        )
+    except HTTPError:
+        return {}  # GDAL may have a key that this request has not
 
 
 def _digest_of_vrt(path: Path) -> str:

@@ -79,13 +79,8 @@ class SceneQueue:
             if future is not None and future.done() and future.exception() is None:
                 result = future.result()
                 scene.found = result if isinstance(result, Found) else scene.found
-        interrupted = isinstance(error, KeyboardInterrupt)
         found = [scene.found.parts for scene in self._open.values() if scene.found is not None]
-        kept = [
-            parts.place
-            for parts in found
-            if (parts.keep_at_once() if interrupted else parts.keep_if_useful())
-        ]
+        kept = [parts.place for parts in found if parts.keep_after(error)]
         if kept and error is not None:
             error.add_note(
                 f"finished shards are kept in {kept[0]}"

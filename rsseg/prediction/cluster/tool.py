@@ -86,9 +86,7 @@ def predict_on_cluster(
                     joined, parts, first.manifest, out, lambda: finishing.given_up
                 ).result()
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
-            keep = parts.keep_at_once if interrupted else parts.keep_if_useful
-            if looking.submit(keep).result():
+            if looking.submit(parts.keep_after, error).result():
                 error.add_note(
                     f"finished shards are kept in {parts.place}: the same command goes on"
                 )

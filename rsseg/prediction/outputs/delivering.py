@@ -13,7 +13,7 @@ from rsseg.geo.objects import is_object, require_store
 from rsseg.geo.state import fingerprint
 from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL, file_hash
 from rsseg.prediction.options import PredictOptions
-from rsseg.prediction.outputs.records import Record, read_record, record_path, sizes
+from rsseg.prediction.outputs.records import Record, rasters_of, read_record, record_path, sizes
 from rsseg.prediction.outputs.staging import MAP, Place, Stage
 
 _OF_NO_MATTER = ("memory", "batch_size", "overwrite", "restart", "confidence", "probabilities")
@@ -56,7 +56,7 @@ def deliver(
         if is_object(place):
             require_store(str(place), overwrite=overwrite)
     near = stage.prepare(places)
-    rasters = {kind: path for kind, path in near.items() if kind != "polygons"}
+    rasters = rasters_of(near)
     stored = is_object(places[MAP])  # else a record of it would lie beside the user's map
     if stored and restart:
         record_path(near[MAP]).unlink(missing_ok=True)

@@ -201,6 +201,11 @@ class Parts:
         self.remove()
         return False
 
+    def keep_after(self, error: BaseException | None) -> bool:
+        """After a run ended by this: keep finished shards, or leave no folder; True if kept."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        return self.keep_at_once() if interrupted else self.keep_if_useful()
+
     def keep_at_once(self) -> bool:
         """The same after Ctrl-C: no answer of a store is waited for; True if kept."""
         return self.keep_if_useful()

@@ -110,21 +110,19 @@ def note_resolution(
     """What to know where the scene's ground sample distance, if known, is not the model's."""
     if bundle.gsd is None:
         yield "the model's ground sample distance is unknown, so the scene's was not checked"
-    elif gsd is not None and rescaled and gsd > _MUCH_ENLARGED * bundle.gsd:
-        times = gsd / bundle.gsd
+        return
+    if gsd is None:
+        return
+    times, told = gsd / bundle.gsd, f"{public_name(name)} has {gsd:.3g} m per pixel"
+    if rescaled and times > _MUCH_ENLARGED:
         yield (
-            f"{public_name(name)} has {gsd:.3g} m per pixel and is enlarged {times:,.1f} times "
-            f"for the model, which learnt from about {bundle.gsd:.3g} m: that adds no detail, "
-            f"but takes {times**2:,.0f} times as many windows"
+            f"{told} and is enlarged {times:,.1f} times for the model, which learnt from about "
+            f"{bundle.gsd:.3g} m: that adds no detail, but takes {times**2:,.0f} times as many "
+            "windows"
         )
-    elif (
-        gsd is not None
-        and not rescaled
-        and max(gsd / bundle.gsd, bundle.gsd / gsd) > _LARGEST_RATIO
-    ):
+    elif not rescaled and max(times, bundle.gsd / gsd) > _LARGEST_RATIO:
         yield (
-            f"{public_name(name)} has {gsd:.3g} m per pixel, the model learnt from about "
-            f"{bundle.gsd:.3g} m; --rescale predicts at that"
+            f"{told}, the model learnt from about {bundle.gsd:.3g} m; --rescale predicts at that"
         )
 
 
