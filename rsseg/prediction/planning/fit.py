@@ -113,16 +113,17 @@ def note_resolution(
         return
     if gsd is None:
         return
-    times, told = gsd / bundle.gsd, f"{public_name(name)} has {gsd:.3g} m per pixel"
+    times = gsd / bundle.gsd
     if rescaled and times > _MUCH_ENLARGED:
         yield (
-            f"{told} and is enlarged {times:,.1f} times for the model, which learnt from about "
-            f"{bundle.gsd:.3g} m: that adds no detail, but takes {times**2:,.0f} times as many "
-            "windows"
+            f"{public_name(name)} has {gsd:.3g} m per pixel and is enlarged {times:,.1f} times "
+            f"for the model, which learnt from about {bundle.gsd:.3g} m: that adds no detail, "
+            f"but takes {times**2:,.0f} times as many windows"
         )
     elif not rescaled and max(times, bundle.gsd / gsd) > _LARGEST_RATIO:
         yield (
-            f"{told}, the model learnt from about {bundle.gsd:.3g} m; --rescale predicts at that"
+            f"{public_name(name)} has {gsd:.3g} m per pixel, the model learnt from about "
+            f"{bundle.gsd:.3g} m; --rescale predicts at that"
         )
 
 
