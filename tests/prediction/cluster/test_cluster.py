@@ -153,6 +153,7 @@ def test_a_killed_worker_is_replaced_by_the_other(
 ) -> None:
     processes.scheduler()
     first, _ = (processes.worker(slow(0.05)) for _ in range(2))
+    processes.wait_for_workers()
     command = processes.predict(scene, "--cluster", processes.address)
     wait_until(lambda: len(parts()) >= 3, command)
     first.kill()
@@ -172,6 +173,7 @@ def test_the_task_of_a_worker_that_hangs_is_done_elsewhere(
 ) -> None:
     processes.scheduler()
     first, _ = (processes.worker(slow(0.05)) for _ in range(2))
+    processes.wait_for_workers()
     impatient = IMPATIENT.format(worker=15.0, workers=60.0)
     command = processes.predict(scene, "--cluster", processes.address, "--json", more=impatient)
     wait_until(lambda: len(parts()) >= 3, command)

@@ -92,6 +92,7 @@ def test_a_killed_worker_and_a_killed_client(
     assert finish(processes.predict(folder, "--out", tmp_path / "one"))[0] == 0
     processes.scheduler()
     first, _ = (processes.worker(slow(0.05)) for _ in range(2))
+    processes.wait_for_workers()
     on = ("--out", tmp_path / "two", "--cluster", processes.address)
     client = processes.predict(folder, *on)
     while (record := read_record(tmp_path / "two" / "0.tif")) is None or not record.sizes:
