@@ -86,8 +86,10 @@ def _text(recipe: str) -> tuple[str, dict[str, Any]]:
     file, variant = shipped.find_recipe(recipe)
     if variant is None:
         return file.read_text(encoding="utf-8"), shipped.read_values(file)
+    from rsseg.training.yaml_text import to_text
+
     values = shipped.merged_values(recipe)
-    return shipped.to_text(values), values
+    return to_text(values), values
 
 
 def _row(recipe: str) -> dict[str, Any]:

@@ -58,18 +58,21 @@ def command(
     from rsseg.training import read_recipe, train
     from rsseg.training.shipped import find_recipe
 
-    for library in ("lightning.pytorch", "timm"):
+    for library in ("lightning.pytorch", "timm", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.ERROR)  # what they tell, no one can use
     given = {"trainer.device": device, "trainer.devices": devices}
     changes = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     chosen = read_recipe(recipe, settings + changes)
     file, variant = find_recipe(recipe)
     folder = out or Path("runs", f"{file.stem}-{variant}" if variant else file.stem)
+
+    def note(text: str) -> None:
+        helpers.note((text,), quiet=quiet)
+
     with helpers.progress("training", quiet=quiet) as on_progress:
-        result = train(chosen, folder, resume, on_progress=on_progress)
+        result = train(chosen, folder, resume, on_progress=on_progress, on_note=note)
     if not result.scores:
         return  # one of several processes; the first tells
-    helpers.note(result.notes, quiet=quiet)
     data = {
         "model": str(result.model),
         "seconds": result.seconds,

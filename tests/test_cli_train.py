@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -55,7 +56,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[training.Recipe, str]
     calls: list[tuple[training.Recipe, str]] = []
 
     def pretend(
-        recipe: training.Recipe, out: str, resume: bool, *, on_progress: object
+        recipe: training.Recipe, out: str, resume: bool, **_: object
     ) -> training.TrainingResult:
         calls.append((recipe, out))
         return training.TrainingResult(Path(out) / "best.safetensors", SCORES, 12.3)
@@ -108,9 +109,17 @@ def test_the_choice_of_devices_is_that_of_recipes() -> None:
 
 
 def finish(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Let the tool give a result with these changes."""
-    result = training.TrainingResult(Path("best.safetensors"), SCORES, 12.3)
-    monkeypatch.setattr(training, "train", lambda *_, **__: replace(result, **changes))
+    """Let the tool give a result with these changes, and tell its notes."""
+    result = replace(training.TrainingResult(Path("best.safetensors"), SCORES, 12.3), **changes)
+
+    def pretend(
+        *_: object, on_note: Callable[[str], None], **__: object
+    ) -> training.TrainingResult:
+        for note in result.notes if result.scores else ():
+            on_note(note)
+        return result
+
+    monkeypatch.setattr(training, "train", pretend)
 
 
 def test_seeds_are_a_table_with_their_median(

@@ -58,7 +58,7 @@ def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
         OutputError: If the file cannot be written.
     """
     path = Path(path)
-    rows = [_row(path.parent.resolve(), scene) for scene in catalogue]
+    rows = [row_of(scene, path.parent) for scene in catalogue]
     used = [name for name in OPTIONAL if any(row[name] for row in rows)]
     names = [*COLUMNS, *used]
     try:
@@ -72,6 +72,22 @@ def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
                     writer.writerows([row[name] for name in names] for row in rows)
     except (OSError, DataSourceError) as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
+
+
+def row_of(scene: LabelledScene, folder: Path) -> dict[str, str]:
+    """A row of a table in this folder, with all columns; paths below it are relative."""
+    folder = folder.resolve()
+    window = "" if scene.window is None else " ".join(str(int(v)) for v in scene.window.flatten())
+    return {
+        "image": _relative(scene.image, folder),
+        "label": _relative(scene.label, folder),
+        "split": scene.split,
+        "group": scene.group,
+        "field": scene.field or "",
+        "areas": _relative(scene.areas, folder) if scene.areas else "",
+        "background": scene.background or "",
+        "window": window,
+    }
 
 
 def require_output(out: str | Path, source: str | Path, *, overwrite: bool = False) -> None:
@@ -158,20 +174,6 @@ def _window(text: str) -> Window | None:
             "a window is wrong", expected="COLUMN ROW WIDTH HEIGHT in pixels", got=f"'{text}'"
         )
     return Window(*map(int, numbers))
-
-
-def _row(folder: Path, scene: LabelledScene) -> dict[str, str]:
-    window = "" if scene.window is None else " ".join(str(int(v)) for v in scene.window.flatten())
-    return {
-        "image": _relative(scene.image, folder),
-        "label": _relative(scene.label, folder),
-        "split": scene.split,
-        "group": scene.group,
-        "field": scene.field or "",
-        "areas": _relative(scene.areas, folder) if scene.areas else "",
-        "background": scene.background or "",
-        "window": window,
-    }
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rsseg.replacing import replacing
@@ -66,6 +66,15 @@ class MetricsTable(Logger):
         """Nothing: ``recipe.yaml`` has them."""
 
 
+class Board(TensorBoardLogger):
+    """TensorBoard's log without ``hparams.yaml``: ``recipe.yaml`` has them."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what is held back."""
+        self.experiment.flush()
+
+
 def read_log(out: Path) -> list[Row]:
     """The logged rows of all parts of a run, in order of their steps.
 
@@ -104,9 +113,25 @@ def set_aside(out: Path, done: int) -> None:
         return
     rows = [row for row in read_log(out) if _step(row) < done]
     kept = out / f"metrics.until_{done}.csv"
-    _write(kept, list(dict.fromkeys(key for row in rows for key in row)), rows)
+    _write(kept, _names(rows), rows)
     for path in parts:
         if path != kept:
+            path.unlink()
+
+
+def join(out: Path) -> None:
+    """Put what all parts of a run have logged into one table, ``metrics.csv``.
+
+    Args:
+        out: Run folder.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    parts, rows = _parts(out), read_log(out)
+    _write(out / METRICS, _names(rows), rows)
+    for path in parts:
+        if path.name != METRICS:
             path.unlink()
 
 
@@ -174,6 +199,10 @@ def _read(path: Path) -> list[Row]:
     text = path.read_bytes().decode("utf-8", errors="replace")
     whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
     return [row for row in csv.DictReader(whole) if None not in row.values() and row.get("step")]
+
+
+def _names(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
 
 
 def _step(row: Row) -> int:

@@ -15,14 +15,13 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Timer, WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from rsseg.errors import OptionError, TrainingError
 from rsseg.training import callbacks
 from rsseg.training.checkpoints import BEST, LAST, Checkpoints, WholeFiles
-from rsseg.training.logs import MetricsTable
+from rsseg.training.logs import Board, MetricsTable
 from rsseg.training.processes import environments, machines, rank
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import SCORE, SegmentationTask
@@ -74,7 +73,7 @@ def make_trainer(
                 use_distributed_sampler=False,
                 plugins=[WholeFiles(), *environments()],
                 callbacks=[*used, Checkpoints(out, SCORE)],
-                logger=[MetricsTable(out), TensorBoardLogger(out, name="", version="")],
+                logger=[MetricsTable(out), Board(out, name="", version="")],
                 default_root_dir=out,
                 enable_model_summary=False,
                 enable_progress_bar=False,

@@ -23,15 +23,19 @@ from rsseg.training.sections import (
     Trainer,
 )
 from rsseg.training.shipped import find_recipe, merged_values
+from rsseg.training.yaml_text import from_text
 
 __all__ = ["Recipe", "find_recipe", "read_recipe"]
 
 _SHOULD = "Input should be "
 _SAID = {
     "tuple_type": "a list, such as [a, b]",
+    "path_type": "a path",
     **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "keys and values, {key: value}"),
 }
 """What pydantic says in Python's words, by its kind of mistake: what the value should be."""
+_MEANT = {"color": "colour", "lr": "rate", "learning_rate": "rate", "max_epochs": "epochs"}
+"""Other libraries' names for keys that are spelt otherwise."""
 
 
 class Recipe(Section):
@@ -98,11 +102,8 @@ def read_recipe(name: str | Path, settings: tuple[str, ...] = ()) -> Recipe:
         RecipeError: If the file or variant is missing or not YAML, or a key or value is wrong.
     """
     values = merged_values(name)
-    try:
-        for setting in settings:
-            _change(values, setting)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name} is not YAML: {error}") from error
+    for setting in settings:
+        _change(values, setting)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -118,12 +119,16 @@ def _change(values: dict[str, Any], setting: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise RecipeError(f"'{section}' in {key} is a value, not a section")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = from_text(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of the setting {setting} is not YAML: {error}") from error
 
 
 def _first_problem(error: ValidationError) -> str:
     """One sentence about the first mistake, with the nearest valid name for a wrong key."""
-    problems = error.errors()
+    # an unknown key before a missing one, which it may stand for
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
     path = _place(problems[0])
     place = ".".join(map(str, path))
     if problems[0]["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -139,7 +144,7 @@ def _first_problem(error: ValidationError) -> str:
 
 def _near(key: str, names: list[str]) -> list[str]:
     """The name most like a key, or those that have it as a part, as one text."""
-    like = difflib.get_close_matches(key, names, n=1)
+    like = [_MEANT[key]] if _MEANT.get(key) in names else difflib.get_close_matches(key, names, n=1)
     holding = [name for name in names if key in name.split("_")]
     return like or ([" or ".join(holding)] if holding else [])
 
@@ -162,14 +167,20 @@ def _is_kind(part: int | str) -> bool:
     return isinstance(part, str) and (part in ("Scaling", "int", "str") or "[" in part)
 
 
-def _keys(section: list[int | str]) -> list[str]:
-    model: Any = Recipe
-    for name in section:
-        fields = getattr(model, "model_fields", None)
-        if not fields or name not in fields:
+def _keys(place: list[int | str]) -> list[str]:
+    """The keys of a section; a number in its place is one of a list."""
+    section: Any = Recipe
+    for name in place:
+        fields = getattr(section, "model_fields", {})
+        if name in fields:
+            section = _section_in(fields[name].annotation)
+        elif isinstance(name, str):
             return []
-        kind = fields[name].annotation
-        model = next((k for k in get_args(kind) if hasattr(k, "model_fields")), kind)
-    if hasattr(model, "model_fields"):
-        return list(model.model_fields)
-    return list(getattr(model, "__dataclass_fields__", {}))
+    return [*getattr(section, "model_fields", getattr(section, "__dataclass_fields__", ()))]
+
+
+def _section_in(kind: Any) -> Any:
+    """The section that a type is, or is made of; None if there is none."""
+    if hasattr(kind, "model_fields") or hasattr(kind, "__dataclass_fields__"):
+        return kind
+    return next(filter(None, map(_section_in, get_args(kind))), None)

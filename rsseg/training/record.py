@@ -1,7 +1,8 @@
 """What a run folder holds.
 
 ``recipe.yaml`` as used, ``recipe.asked.yaml`` as it was asked for, before the data told the rest of
-it, and ``environment.json``; ``metrics.csv`` (all that was logged) and
+it, ``scenes.json`` (what it is trained and validated on) and ``environment.json``; ``metrics.csv``
+(all that was logged, beside ``metrics.until_STEP.csv`` of earlier parts until the run is done) and
 TensorBoard's log; ``last.ckpt`` to go on from and ``best.ckpt``; ``best.safetensors`` to predict
 with. When the run is done also ``best.stac.json``, which describes that for catalogues,
 ``validations.csv`` (a row for each), ``scores.json``, the pictures ``curves.png``,
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,24 +30,28 @@ from rsseg.training.curves import draw_curves
 from rsseg.training.failures import unwritable
 from rsseg.training.panels import draw_panels, make_panels
 from rsseg.training.recipe import Recipe
-from rsseg.training.shipped import to_text
 from rsseg.training.summary import write_report
+from rsseg.training.yaml_text import to_text
 
 RECIPE = "recipe.yaml"
 ASKED = "recipe.asked.yaml"
+SCENES = "scenes.json"
 _DPI = 150
 _PACKAGES = (
     "rsseg", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "openvino",
 )  # fmt: skip
 
 
-def begin(out: Path, asked: Recipe, recipe: Recipe, done: int) -> None:
-    """Write the recipes and the environment; the figures of an earlier part move aside.
+def begin(
+    out: Path, asked: Recipe, recipe: Recipe, scenes: Sequence[Mapping[str, str]], done: int
+) -> None:
+    """Write the recipes, scenes and environment; the figures of an earlier part move aside.
 
     Args:
         out: Run folder, which is there.
         asked: The run as it was asked for; that of an earlier part is kept.
         recipe: The whole run.
+        scenes: Rows of the catalogue that are trained or validated on.
         done: Steps done in earlier parts.
 
     Raises:
@@ -53,6 +59,7 @@ def begin(out: Path, asked: Recipe, recipe: Recipe, done: int) -> None:
     """
     if not (out / RECIPE).exists():
         _write(out / ASKED, to_text(asked.model_dump(mode="json")))
+        _write(out / SCENES, json.dumps(scenes, indent=1))
     _write(out / RECIPE, to_text(recipe.model_dump(mode="json")))
     _write(out / "environment.json", json.dumps(environment(), indent=1))
     if done:
@@ -76,6 +83,7 @@ def end(
     """
     _write(out / "scores.json", json.dumps(scores, indent=1))
     each = recipe.data.batch_size * recipe.optimiser.accumulate * recipe.trainer.devices
+    logs.join(out)
     logs.write_validations(out, each)
     plot_confusion(scores, out / "confusion.png")
     rows, panels = logs.read_log(out), make_panels(recipe, network, windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,20 +13,34 @@ from pydantic import ValidationError
 
 from rsseg.errors import OutputError, RecipeError, TrainingError
 from rsseg.training import record
-from rsseg.training.checkpoints import LAST
+from rsseg.training.checkpoints import BEST, LAST
 from rsseg.training.recipe import Recipe
+from rsseg.training.yaml_text import from_text
 
 _MOVABLE: Any = {"data": {"root", "workers"}, "trainer": {"device"}}
 """What may differ where a run goes on."""
 
 
-def require_folder(out: Path, resume: bool, begun: bool) -> None:
+def require_folder(out: Path, resume: bool, *, several: bool) -> None:
     """Check that a run can begin in a folder, or go on there.
 
+    Args:
+        out: Run folder.
+        resume: Whether a run is to go on there.
+        several: Whether the run is of several seeds.
+
     Raises:
-        OutputError: If it already holds a run that is not to go on.
+        OutputError: If it is no folder, or already holds a run that is not to go on.
     """
-    if begun and not resume:
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is no folder", remedy="name one by --out")
+    of_one, of_several = (out / record.RECIPE).exists(), any(out.glob(f"seed_*/{record.RECIPE}"))
+    if (of_one and several) or (of_several and not several):
+        raise OutputError(
+            f"{out} already holds a run of {'one seed' if of_one else 'several seeds'}",
+            remedy="name another folder by --out",
+        )
+    if (of_one or of_several) and not resume:
         raise OutputError(
             f"{out} already holds a run", remedy="add --resume, or name another folder by --out"
         )
@@ -49,6 +64,7 @@ def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:
             raise RecipeError(
                 f"the run in {out} had another recipe: {', '.join(changed)} changed",
                 expected=out / record.ASKED,
+                remedy="go on by that one, name another folder by --out, or remove this one",
             )
     values = used.model_dump()
     for section, keys in _MOVABLE.items():
@@ -56,27 +72,58 @@ def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:
     return Recipe.model_validate(values)
 
 
+def require_scenes(out: Path, rows: list[dict[str, str]]) -> None:
+    """Check that a run goes on with the scenes it began with, wherever they lie by now.
+
+    Args:
+        out: Run folder.
+        rows: Those of the catalogue that are trained or validated on.
+
+    Raises:
+        RecipeError: If some are new or gone, or come in another order.
+    """
+    file = out / record.SCENES
+    try:
+        before = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{file} is damaged: {error}") from error
+    if rows != before:
+        new = sum(row not in before for row in rows)
+        gone = sum(row not in rows for row in before)
+        raise RecipeError(
+            f"the catalogue has changed since the run in {out} began: {new} rows are new, {gone} "
+            "are gone, others may have moved",
+            expected=f"the rows of {file} in their order",
+            remedy="put them back, or name another folder by --out",
+        )
+
+
 def steps_done(out: Path) -> int:
     """Steps of the run to go on with; 0 where it was killed before its first checkpoint.
 
     Raises:
-        TrainingError: If the checkpoint is damaged.
+        TrainingError: If a checkpoint is damaged, or the best one is missing.
     """
-    file = out / LAST
-    if not file.exists():
+    if not (out / LAST).exists():
         return 0
+    _steps(out / BEST)  # not needed before the end, and then it must be whole
+    return _steps(out / LAST)
+
+
+def _steps(file: Path) -> int:
     try:
-        last = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
-        return int(last["global_step"])
-    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        found = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
+        return int(found["global_step"])
+    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
         raise TrainingError(
-            f"{file} is damaged", remedy="remove it to begin anew, with --resume"
+            f"{file} is damaged or missing",
+            remedy=f"remove {LAST} and {BEST} to begin anew, with --resume",
         ) from error
 
 
 def _read(file: Path) -> Recipe:
     try:
-        return Recipe.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        return Recipe.model_validate(from_text(file.read_text("utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise RecipeError(f"{file} is damaged: {error}") from error
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from rsseg.loading import Augmentation
 
@@ -14,7 +21,16 @@ from rsseg.loading import Augmentation
 class Section(BaseModel):
     """A part of a recipe, which knows its keys and cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        listed = value if isinstance(value, list | tuple) else (value,)
+        if kind is not bool and any(isinstance(each, bool) for each in listed):
+            raise ValueError("true and false, or yes and no, are no value of it")
+        return value
 
 
 class LegendClass(Section):
@@ -251,12 +267,14 @@ class Trainer(Section):
     compile: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(1, ge=1)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
 
     @model_validator(mode="after")
     def _one_length(self) -> Trainer:
-        if (self.steps is None) == (self.epochs is None):
+        if self.steps is None and self.epochs is None:
             raise ValueError("a run needs either 'steps' or 'epochs'")
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("'steps' and 'epochs' are both given; make one of them null")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is there twice")
         return self

@@ -11,6 +11,8 @@ from rsseg.data.catalogue import Catalogue
 from rsseg.data.counting import catalogue_statistics
 from rsseg.data.statistics import Statistics
 from rsseg.errors import RecipeError
+from rsseg.geo.class_raster import is_named
+from rsseg.legend import NODATA
 from rsseg.training.recipe import Recipe
 
 _IMAGENET = {
@@ -29,6 +31,7 @@ def settled(recipe: Recipe, training: Catalogue) -> Recipe:
 
     Raises:
         RecipeError: If a class has no pixel to weigh it by, or a rare one is none.
+        RecipeError: If neither recipe nor labels tell which classes there are.
         LegendError: If labels do not agree in their classes.
         CatalogueError: If images differ in pixel type.
         SceneError: If a file cannot be read.
@@ -58,6 +61,13 @@ class _Facts:
         self._recipe, self._training = recipe, training
         known = recipe.data.classes is not None
         self.legend = recipe.legend if known else common_legend(training, recipe.catalogue)
+        if len(self.legend) >= NODATA - 1 and not any(map(is_named, self.legend)):
+            raise RecipeError(
+                f"labels such as {training.scenes[0].label} do not tell which classes there are",
+                expected="names or colours in the file",
+                remedy="list them, e.g. --set 'data.classes=[{code: 1, name: water, colour: [0, 0, "
+                "255]}, {code: 2, name: land, colour: [222, 203, 164]}]'",
+            )
 
     @cached_property
     def statistics(self) -> Statistics:

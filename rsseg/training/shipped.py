@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from rsseg.errors import RecipeError
+from rsseg.training.yaml_text import from_text
 
 FOLDER = Path(__file__).parent / "recipes"
 VARIANTS = "variants"
@@ -38,7 +39,12 @@ def find_recipe(name: str | Path) -> tuple[Path, str | None]:
         file = Path(text) if Path(text).is_file() else known.get(text)
         if file is not None:
             return file, variant
-    raise RecipeError(f"there is no recipe {name}", expected=f"a file or {', '.join(known)}")
+    near = difflib.get_close_matches(str(name).partition(":")[0], known, n=1)
+    raise RecipeError(
+        f"there is no recipe {name}",
+        expected=f"a file or {', '.join(known)}",
+        remedy=f"did you mean {near[0]}?" if near else None,
+    )
 
 
 def read_values(file: Path) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def read_values(file: Path) -> dict[str, Any]:
         RecipeError: If it is not YAML or has no sections.
     """
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = from_text(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file} is not YAML: {error}") from error
     variants = values.get(VARIANTS) or {} if isinstance(values, dict) else None
@@ -80,11 +86,6 @@ def merged_values(name: str | Path) -> dict[str, Any]:
     merged = _merged(values, variants[variant] or {})
     merged["title"] = f"{values.get('title', '')}: {variant}"
     return merged
-
-
-def to_text(values: dict[str, Any]) -> str:
-    """The YAML of a recipe, which reads as the same values."""
-    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def _readings(name: str) -> Iterator[tuple[str, str | None]]:

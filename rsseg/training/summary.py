@@ -13,8 +13,8 @@ from rsseg.report.wording import share
 from rsseg.training.logs import Row, mean_since, points
 from rsseg.training.panels import Panel, error_picture, shown_bands, stretched
 from rsseg.training.recipe import Recipe
-from rsseg.training.shipped import to_text
 from rsseg.training.task import SCORE
+from rsseg.training.yaml_text import to_text
 
 REPORT = "report.html"
 

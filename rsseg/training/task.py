@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -17,11 +19,13 @@ from rsseg.errors import BundleError, OptionError, TrainingError
 from rsseg.legend import NODATA
 from rsseg.loading.dataset import LabelTransform, Sample
 from rsseg.metrics import ConfusionMatrix
+from rsseg.models.start import COCO, IMAGENET
 from rsseg.models.transfer import take_over
 from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
 from rsseg.training.optimising import optimiser_of, schedule_of
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
+from rsseg.training.sections import Loss
 from rsseg.training.validation import Scorer, at_label_size
 
 SCORE = "val_miou"
@@ -167,7 +171,7 @@ class SegmentationTask(lightning.LightningModule):
 def _network(recipe: Recipe) -> nn.Module:
     """The network of a recipe at its start."""
     model = recipe.model
-    whole = _model_file(model.weights)
+    whole = model_file(model.weights)
 
     def build(classes: int, weights: str | None = None) -> nn.Module:
         return models.create(
@@ -198,22 +202,44 @@ def _encoder(network: nn.Module) -> nn.Module:
     return encoder
 
 
-def _model_file(weights: str | None) -> str | None:
-    """The model file of rsseg that these weights are, if they are one."""
+def model_file(weights: str | None) -> str | None:
+    """The model file of rsseg that a recipe's weights are, if they are one.
+
+    Raises:
+        BundleError: If they are neither a file nor one of the names.
+    """
     if weights == EMBEDDED:
         return str(EMBEDDED_MODEL)
-    if weights is None or not weights.endswith(".safetensors"):
+    if weights in (None, IMAGENET, COCO):
+        return None
+    if not Path(weights).is_file():
+        near = difflib.get_close_matches(weights, (EMBEDDED, IMAGENET, COCO), n=1)
+        raise BundleError(
+            f"there is no file {weights} to start from",
+            expected=f"{near[0]}?" if near else f"a file, {EMBEDDED}, {IMAGENET}, {COCO} or null",
+            remedy="say what to start from by --set model.weights=FILE",
+        )
+    if not weights.endswith(".safetensors"):
         return None
     try:
         read_bundle(weights)
     except BundleError:
-        return None  # a file of an encoder, or none: told when the network is made
+        return None  # a file of an encoder
     return weights
 
 
 def _loss(recipe: Recipe) -> losses.DeepSupervision:
     """The loss of a recipe, tried on two pixels so that its options are refused at once."""
-    section = recipe.loss
+    try:
+        return _tried_loss(recipe.loss, len(recipe.legend))
+    except (TypeError, ValueError) as error:  # a value of the wrong kind
+        raise OptionError(
+            f"the options of the loss {recipe.loss.name} are not usable: {error}",
+            got=", ".join(f"{key}={value!r}" for key, value in recipe.loss.options.items()),
+        ) from error
+
+
+def _tried_loss(section: Loss, classes: int) -> losses.DeepSupervision:
     main = losses.create(section.name, **section.options)
     aux = None if section.aux is None else losses.create(section.aux.name, **section.aux.options)
     for part in (p for loss in (main, aux) if loss is not None for p in loss.modules()):
@@ -223,7 +249,7 @@ def _loss(recipe: Recipe) -> losses.DeepSupervision:
                 expected=f"{NODATA}, which labels are read with",
                 got=part.ignore_index,
             )
-    logits = torch.zeros(1, len(recipe.legend), 1, 2)
+    logits = torch.zeros(1, classes, 1, 2)
     for loss in (main, aux):
         if loss is not None:
             loss.eval()(logits, torch.tensor([[[0, NODATA]]]))

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from rsseg.bundle import Bundle, read_bundle
-from rsseg.data.tables import read_catalogue
-from rsseg.errors import CatalogueError, OptionError, OutputError
+from rsseg.data.tables import read_catalogue, row_of
+from rsseg.errors import CatalogueError, OutputError
 from rsseg.export.stac_mlm import write_item
 from rsseg.metrics import ConfusionMatrix
 from rsseg.models import load, save
@@ -21,10 +21,17 @@ from rsseg.replacing import replacing
 from rsseg.report import require_templates
 from rsseg.training import loop, record
 from rsseg.training.describing import described
+from rsseg.training.doubts import doubts
 from rsseg.training.failures import remedy
 from rsseg.training.processes import rank
 from rsseg.training.recipe import Recipe
-from rsseg.training.resuming import recipe_of_run, require_folder, steps_done, without_weights
+from rsseg.training.resuming import (
+    recipe_of_run,
+    require_folder,
+    require_scenes,
+    steps_done,
+    without_weights,
+)
 from rsseg.training.samples import (
     training_batches,
     training_windows,
@@ -67,6 +74,7 @@ def train(
     resume: bool = False,
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> TrainingResult:
     """Train by a recipe and keep the weights that scored best on the validation split.
 
@@ -77,47 +85,56 @@ def train(
         resume: Go on from the last whole checkpoint with the windows that come next, or begin
             where there is no run yet. Seeds that are done stay as they are.
         on_progress: Called with steps done and steps in all.
+        on_note: Called with each note of the result as soon as it is known.
 
     Raises:
         OutputError: If the run folder already holds a run that is not to go on.
         RecipeError: If the run to go on with had another recipe.
-        OptionError: If several seeds are to be trained on several devices at once.
         TrainingError: If the loss is not finite.
         CatalogueError: If the catalogue is wrong.
         MissingExtra: If jinja2, which the report needs, is not installed.
     """
     require_templates()  # of the report at the end
     out, seeds = Path(out), recipe.trainer.seeds
+    told: list[str] = []
+
+    def note(text: str) -> None:
+        if rank() == 0 and text not in told:
+            told.append(text)
+            on_note(text)
+
     with _writing(out):
+        if rank() == 0:
+            require_folder(out, resume, several=len(seeds) > 1)
         if len(seeds) == 1:
-            return _train_one(recipe, seeds[0], out, resume, on_progress)
-        return _train_seeds(recipe, out, resume, on_progress)
+            result = _train_one(recipe, seeds[0], out, resume, on_progress, note)
+        else:
+            result = _train_seeds(recipe, out, resume, on_progress, note)
+    return replace(result, notes=tuple(told))
 
 
 def _train_seeds(
-    recipe: Recipe, out: Path, resume: bool, on_progress: Callable[[int, int], None]
+    recipe: Recipe,
+    out: Path,
+    resume: bool,
+    on_progress: Callable[[int, int], None],
+    on_note: Callable[[str], None],
 ) -> TrainingResult:
-    seeds = recipe.trainer.seeds
-    if recipe.trainer.devices > 1:
-        raise OptionError(
-            "several seeds cannot be trained on several devices in one run",
-            remedy="run them one after the other, e.g. --set 'trainer.seeds=[0]'",
-        )
-    folders = {seed: out / f"seed_{seed}" for seed in seeds}
-    begun = {seed: (folder / record.RECIPE).exists() for seed, folder in folders.items()}
-    require_folder(out, resume, any(begun.values()))
-    results = {}
-    for number, (seed, folder) in enumerate(folders.items()):
+    seeds, results = recipe.trainer.seeds, {}
+    for number, seed in enumerate(seeds):
         trainer = recipe.trainer.model_copy(update={"seeds": (seed,)})
         results[seed] = _train_one(
             recipe.model_copy(update={"trainer": trainer}),
             seed,
-            folder,
-            begun[seed],
+            out / f"seed_{seed}",
+            resume,
             lambda done, total, before=number: on_progress(  # type: ignore[misc]
                 before * total + done, len(seeds) * total
             ),
+            on_note,
         )
+    if rank() > 0:
+        return results[seeds[0]]
     scores = {seed: result.scores for seed, result in results.items()}
     summary = summarise(scores)
     with replacing(out / SEEDS) as unfinished:
@@ -136,13 +153,11 @@ def _train_one(
     out: Path,
     resume: bool,
     on_progress: Callable[[int, int], None],
+    on_note: Callable[[str], None],
 ) -> TrainingResult:
     shard = (rank(), recipe.trainer.devices)
     first = shard[0] == 0
-    begun = (out / record.RECIPE).exists()
-    if first:
-        require_folder(out, resume, begun)
-    resume = resume and begun
+    resume = resume and (out / record.RECIPE).exists()
     if not recipe.catalogue.is_file():
         raise CatalogueError(
             f"there is no catalogue {recipe.catalogue}",
@@ -152,13 +167,19 @@ def _train_one(
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
+    scenes = [row_of(scene, recipe.catalogue.parent) for scene in (*training, *validation)]
     asked, recipe = recipe, recipe_of_run(recipe, out) if resume else settled(recipe, training)
+    if resume:
+        require_scenes(out, scenes)
     if resume and (out / MODEL).exists():
         return _read_result(out / MODEL) if first else TrainingResult(out / MODEL, {}, 0.0)
     done = steps_done(out) if resume else 0
+    begins = without_weights(recipe) if done else recipe
+    for doubt in doubts(begins):
+        on_note(doubt)
     trainer = loop.make_trainer(recipe, out, on_progress)
     torch.manual_seed(seed)
-    task = SegmentationTask(without_weights(recipe) if done else recipe)
+    task = SegmentationTask(begins)
     windows = training_windows(recipe, training, seed, task.label_transform())
     side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
     task.describe = windows.describe
@@ -169,7 +190,9 @@ def _train_one(
     task.scorer = tiles if by_tiles else WindowScores(recipe, side_by_side)
     if first:
         out.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves no run behind
-        record.begin(out, asked, recipe, done)
+        record.begin(out, asked, recipe, scenes, done)
+    for note in (*windows.notes, *side_by_side.notes):
+        on_note(note)
     best, seconds = loop.fit(
         trainer,
         task,
@@ -177,9 +200,8 @@ def _train_one(
         validation_numbers(len(task.scorer), shard),
         resume=bool(done),
     )
-    notes = (*windows.notes, *side_by_side.notes)
     if not first:
-        return TrainingResult(out / MODEL, {}, seconds, notes=notes)
+        return TrainingResult(out / MODEL, {}, seconds)
     chosen = torch.load(best, weights_only=True, map_location="cpu")
     task.load_state_dict(chosen["state_dict"])
     network = task.network.cpu().eval()
@@ -192,7 +214,9 @@ def _train_one(
         save(unfinished, network, replace(bundle, scores=scores, decay=decay), half=True)
         write_item(unfinished, out / ITEM, href=f"./{MODEL}")
         record.end(out, recipe, network, side_by_side, scores)
-    return TrainingResult(out / MODEL, scores, seconds, notes=(*notes, *_absent(scores)))
+    for note in _absent(scores):
+        on_note(note)
+    return TrainingResult(out / MODEL, scores, seconds)
 
 
 def _absent(scores: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -175,7 +176,7 @@ def test_a_torn_write_leaves_the_older_checkpoint(small_run, tmp_path, monkeypat
     (out / "best.safetensors").unlink()
     with (out / "last.ckpt").open("r+b") as file:
         file.truncate(1000)  # not by us
-    with pytest.raises(TrainingError, match=r"last\.ckpt is damaged; remove it"):
+    with pytest.raises(TrainingError, match=r"last\.ckpt is damaged or missing; remove"):
         train(recipe, out, resume=True)
 
 
@@ -480,6 +481,23 @@ def test_two_processes_share_a_run(command, traced, tmp_path, launcher):
     best = torch.load(out / "best.ckpt", weights_only=True)["global_step"]
     logged = dict(points(read_log(out), "val_miou"))[best]
     assert logged == pytest.approx(read_bundle(out / "best.safetensors").scores["miou"], abs=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [(), LOCAL], ids=["command", "torchrun"])
+def test_two_processes_train_several_seeds(command, tmp_path, launcher):
+    """One after the other; the median is told once."""
+    out = tmp_path / "run"
+    seeds = ("--set", "trainer.seeds=[4, 2]")
+    code, text, errors = finish(command(out, *TWO, *seeds, launcher=launcher))
+    assert code == 0, errors
+    assert text.count("mIoU") == 2, "one line, and the head of the table"
+    assert "median" in text
+    names = [f"seed_{seed}/best.safetensors" for seed in (2, 4)]
+    assert sorted(str(path.relative_to(out)) for path in out.glob("*/*.safetensors")) == names
+    one, two = (load_file(str(out / name)) for name in names)
+    assert not all(torch.equal(one[key], two[key]) for key in one)
+    assert json.loads((out / "seeds.json").read_text())["seeds"].keys() == {"4", "2"}
 
 
 @pytest.mark.slow

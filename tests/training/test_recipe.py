@@ -71,10 +71,10 @@ def test_what_is_left_out_has_a_default(write):
         ),
         ({"data__scale": [2, 1]}, r"data\.scale: it should be \[SMALLEST, LARGEST\], both above 0"),
         ({"data__scale": [0, 1]}, r"data\.scale: it should be"),
-        ({"data__scale": [1, float("inf")]}, r"data\.scale: it should be"),
+        ({"data__scale": [1, float("inf")]}, r"data\.scale\.1: it should be a finite number"),
         ({"data__label_stride": 3}, r"data: windows of 512 pixels cannot have labels of stride 3"),
         ({"trainer__epoch": 3}, r"unknown key trainer\.epoch; did you mean epochs"),
-        ({"optimiser": {"lr": 3}}, r"key optimiser\.lr, expected name, rate, encoder_factor, .*"),
+        ({"optimiser": {"xy": 3}}, r"key optimiser\.xy, expected name, rate, encoder_factor, .*"),
         ({"seeds": [1]}, r"unknown key seeds; did you mean trainer\.seeds"),
         ({"data__bands": "red"}, r"data\.bands: it should be a list, such as \[a, b\]$"),
         ({"data__classes": ["a"]}, r"data\.classes\.0: it should be keys and values"),
@@ -86,6 +86,17 @@ def test_what_is_left_out_has_a_default(write):
         ({"trainer__precision": "fp64"}, r"trainer\.precision"),
         ({"trainer": {}}, r"trainer: .*either 'steps' or 'epochs'"),
         ({"data__normalisation__scale": ["x"]}, r"data\.normalisation\.scale"),
+        ({"trainer__epochs": 3}, r"'steps' and 'epochs' are both given; make one of them null"),
+        ({"trainer__steps": True}, r"trainer\.steps: true and false"),
+        ({"trainer__seeds": [0, True]}, r"trainer\.seeds: true and false"),
+        ({"trainer__seeds": [-1]}, r"trainer\.seeds"),
+        ({"optimiser__rate": float("inf")}, r"optimiser\.rate: it should be a finite number"),
+        ({"optimiser__lr": 1e-3}, r"unknown key optimiser\.lr; did you mean rate"),
+        ({"data__root": 5}, r"data\.root: it should be a path"),
+        (
+            {"data__classes": [{"code": 3, "name": "a", "color": [1, 2, 3]}]},
+            r"unknown key data\.classes\.0\.color; did you mean colour",
+        ),
     ],
 )
 def test_wrong_keys_and_values_are_refused_by_name(write, change, message):
@@ -120,7 +131,7 @@ def test_settings_change_single_values(write):
         ("data.windw=3", r"unknown key data\.windw; did you mean window"),
         ("data.window=many", r"data\.window"),
         ("title.a=3", "'title' in title.a is a value, not a section"),
-        ("data.window=[1", "not YAML"),
+        ("data.window=[1", r"the value of the setting data\.window=\[1 is not YAML"),
     ],
 )
 def test_wrong_settings_are_refused(write, setting, message):

@@ -11,7 +11,9 @@ from rsseg.errors import OutputError
 from rsseg.loading import WindowDataset
 from rsseg.metrics import ConfusionMatrix
 from rsseg.training import Recipe, read_recipe, record
+from rsseg.training.logs import read_log
 
+ROWS = [{"image": "image.tif", "label": "label.tif"}]
 PICTURES = ("confusion.png", "curves.png", "panels.png")
 
 
@@ -67,7 +69,7 @@ def log(out, first, last):
 
 
 def test_the_recipe_of_the_folder_is_the_one_used_in_its_own_order(recipe, out):
-    record.begin(out, recipe, recipe, 0)
+    record.begin(out, recipe, recipe, ROWS, 0)
     assert read_recipe(out / record.RECIPE) == recipe
     text = (out / record.RECIPE).read_text("utf-8")
     assert [*yaml.safe_load(text)][:3] == ["title", "data", "model"]
@@ -76,14 +78,14 @@ def test_the_recipe_of_the_folder_is_the_one_used_in_its_own_order(recipe, out):
 
 def test_the_recipe_as_asked_for_is_that_of_the_beginning(recipe, out):
     longer = recipe.model_copy(update={"title": "other"})
-    record.begin(out, recipe, recipe, 0)
-    record.begin(out, longer, longer, 0)
+    record.begin(out, recipe, recipe, ROWS, 0)
+    record.begin(out, longer, longer, ROWS, 0)
     assert read_recipe(out / record.ASKED) == recipe
     assert read_recipe(out / record.RECIPE) == longer
 
 
 def test_the_environment_is_plain_json(recipe, out):
-    record.begin(out, recipe, recipe, 0)
+    record.begin(out, recipe, recipe, ROWS, 0)
     found = json.loads((out / "environment.json").read_text("utf-8"))
     assert found == record.environment()
     assert found["packages"].keys() >= {"rsseg", "torch", "lightning", "numpy", "rasterio"}
@@ -91,7 +93,7 @@ def test_the_environment_is_plain_json(recipe, out):
 
 
 def test_a_finished_run_has_its_scores_and_pictures(recipe, out, windows, scores):
-    record.begin(out, recipe, recipe, 0)
+    record.begin(out, recipe, recipe, ROWS, 0)
     log(out, 0, 4)
     record.end(out, recipe, nn.Conv2d(1, 2, 1), windows, scores)
     assert json.loads((out / "scores.json").read_text()) == scores
@@ -106,13 +108,26 @@ def test_a_finished_run_has_its_scores_and_pictures(recipe, out, windows, scores
 
 
 def test_a_resumed_run_has_the_validations_of_all_its_parts(recipe, out, windows, scores):
-    record.begin(out, recipe, recipe, 0)
+    record.begin(out, recipe, recipe, ROWS, 0)
     log(out, 0, 3)
-    record.begin(out, recipe, recipe, 2)
+    record.begin(out, recipe, recipe, ROWS, 2)
     log(out, 2, 4)
     record.end(out, recipe, nn.Conv2d(1, 2, 1), windows, scores)
     rows = (out / "validations.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4"]
+    assert [path.name for path in out.glob("metrics*")] == ["metrics.csv"]
+    assert [int(row["step"]) for row in read_log(out)] == [0, 1, 2, 3]
+
+
+def test_what_was_logged_before_an_end_that_failed_is_kept(recipe, out, windows, scores):
+    """All steps were done, so that the part that only writes the end logs none."""
+    record.begin(out, recipe, recipe, ROWS, 0)
+    log(out, 0, 4)
+    before = read_log(out)
+    record.begin(out, recipe, recipe, ROWS, 4)
+    record.end(out, recipe, nn.Conv2d(1, 2, 1), windows, scores)
+    assert read_log(out) == before
+    assert [path.name for path in out.glob("metrics*")] == ["metrics.csv"]
 
 
 @pytest.mark.parametrize("name", ["scores.json", *PICTURES])

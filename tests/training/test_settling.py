@@ -59,6 +59,11 @@ def test_statistics_are_those_of_the_valid_pixels_of_the_training_split(scenes):
     assert found.std == pytest.approx(pixels.std(axis=1))
 
 
+def test_labels_that_tell_no_classes_are_refused(scenes):
+    with pytest.raises(RecipeError, match=r"0_label\.tif do not tell .* --set 'data\.classes="):
+        settled(recipe(data={"classes": None}), scenes[0])
+
+
 def test_imagenet_needs_no_data(scenes):
     found = settled(recipe(data={"normalisation": "imagenet"}), scenes[0]).data.normalisation
     assert found.mean == (0.485, 0.456, 0.406)

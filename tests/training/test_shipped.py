@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from rsseg.errors import RecipeError
-from rsseg.training.shipped import find_recipe, merged_values, read_values, shipped, to_text
+from rsseg.training.shipped import find_recipe, merged_values, read_values, shipped
+from rsseg.training.yaml_text import to_text
 
 TEXT = """
 title: base

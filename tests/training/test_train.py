@@ -14,9 +14,11 @@ from rsseg.errors import (
     OptionError,
     OutputError,
     RecipeError,
+    TrainingError,
 )
 from rsseg.loading import WindowDataset
 from rsseg.training import Recipe, read_recipe, train
+from rsseg.training.logs import read_log
 from rsseg.training.task import SegmentationTask
 
 
@@ -88,6 +90,63 @@ def test_a_folder_with_a_run_is_refused_and_kept(recipe, tmp_path):
         train(recipe, tmp_path)
     assert (tmp_path / "recipe.yaml").read_text() == "mine"
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_goes_on_with_the_scenes_it_began_with(recipe, tmp_path):
+    out = tmp_path / "run"
+    train(recipe, out)
+    (out / "best.safetensors").unlink()
+    before = sorted(path.name for path in out.iterdir())
+    table = recipe.catalogue.read_text()
+    lines = table.splitlines(keepends=True)
+    for changed in ("".join(lines[:-1]), "".join([lines[0], *reversed(lines[1:])])):
+        recipe.catalogue.write_text(changed)
+        with pytest.raises((RecipeError, CatalogueError), match="catalogue|split"):
+            train(recipe, out, resume=True)
+    recipe.catalogue.write_text(table)
+    (out / "best.ckpt").write_bytes(b"half")
+    with pytest.raises(TrainingError, match=r"best\.ckpt is damaged or missing"):
+        train(recipe, out, resume=True)
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_runs_of_one_seed_and_of_several_share_no_folder(recipe, tmp_path):
+    several = _with(recipe, trainer={"seeds": [0, 1]})
+    for first, second, kind in ((recipe, several, "one seed"), (several, recipe, "several seeds")):
+        out = tmp_path / kind
+        train(first, out)
+        before = sorted(out.rglob("*"))
+        for resume in (False, True):
+            with pytest.raises(OutputError, match=f"already holds a run of {kind}"):
+                train(second, out, resume)
+        assert sorted(out.rglob("*")) == before
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="file is no folder"):
+        train(recipe, tmp_path / "file")
+
+
+def test_notes_are_told_once_and_before_the_first_step(recipe, tmp_path):
+    told = []
+    recipe = _with(recipe, schedule={"warm_up": 9}, trainer={"seeds": [0]})
+    result = train(
+        recipe,
+        tmp_path / "run",
+        on_progress=lambda done, total: told.append(done),
+        on_note=told.append,
+    )
+    assert result.notes == (told[0],)
+    assert "schedule.warm_up is 9, and the run has 2 steps" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [({"gamma": "high"}, "gamma='high'"), ({"gamma": [1]}, "gamma=\\[1\\]")],
+)
+def test_options_of_the_wrong_kind_are_refused(recipe, tmp_path, options, wrong):
+    with pytest.raises(OptionError, match=f"options of the loss focal are not usable.*{wrong}"):
+        train(_with(recipe, loss={"name": "focal", "options": options}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +232,8 @@ def test_a_stopped_run_goes_on_with_the_windows_that_come_next(recipe, tmp_path,
     assert steps == [3, 4, 5]
     assert [index for length, index in asked if length == 10] == [4, 5, 6, 7, 8, 9]
     assert models.load(result.model)[1].scores["miou"] == result.scores["miou"]
-    assert (out / "metrics.until_2.csv").is_file()
+    assert [path.name for path in out.glob("metrics*")] == ["metrics.csv"]
+    assert {int(row["step"]) for row in read_log(out)} >= {0, 1, 3, 4}
     assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 5
 
 

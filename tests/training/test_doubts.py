@@ -1,0 +1,62 @@
+"""Values of a recipe that do not go together."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rsseg.prediction.engines.onnx_graph import EMBEDDED_MODEL
+from rsseg.training import Recipe, read_recipe
+from rsseg.training.doubts import doubts
+
+PLAIN = {"model.weights": None, "trainer.steps": 1800}
+
+
+def recipe(**changes: Any) -> Recipe:
+    """The embedded model's, from a random start, with changes by dotted key."""
+    given = PLAIN | {key.replace("__", "."): value for key, value in changes.items()}
+    settings = (f"{key}={'null' if value is None else value}" for key, value in given.items())
+    return read_recipe("landcover", tuple(settings))
+
+
+def test_the_recipe_as_it_stands_raises_none() -> None:
+    assert list(doubts(recipe())) == []
+    assert list(doubts(recipe(model__weights="embedded"))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"optimiser__freeze_encoder": 1800},
+            "the encoder stays as it is: .* is 1,800",
+        ),
+        ({"optimiser__freeze_encoder": 1799}, None),
+        ({"schedule__warm_up": 2000}, "the learning rate is never reached"),
+        ({"schedule__name": "step", "schedule__every": 1800}, "the learning rate never drops"),
+        ({"schedule__name": "step", "schedule__every": 1000}, None),
+        (
+            {"loss__name": "cl", "loss__options": "{warm_up: 1800}"},
+            "the loss stays the cross-entropy",
+        ),
+        (
+            {"loss__name": "cl", "loss__options": "{warm_up: 1800}", "optimiser__accumulate": 2},
+            None,
+        ),
+        ({"data__train": "val"}, "the split 'val' is trained and validated on"),
+        (
+            {
+                "model__weights": EMBEDDED_MODEL,
+                "data__normalisation": "{scale: [1, 1, 1], mean: [0, 0, 0], std: [1, 1, 1]}",
+            },
+            "another normalisation",
+        ),
+    ],
+)
+def test_what_is_likely_not_meant_is_told(changes: dict[str, Any], told: str | None) -> None:
+    found = list(doubts(recipe(**changes)))
+    assert len(found) == (told is not None)
+    if told is not None:
+        assert re.search(told, found[0])
