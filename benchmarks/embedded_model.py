@@ -43,6 +43,8 @@ SETTINGS = {
     "mild": "weaker changes of tone, colour and direction",
     "npa-mild": "NPALoss, weaker changes",
     "npa-near": "NPALoss, scales 1-3",
+    "npa-tone": "NPALoss, stronger changes of brightness, weaker ones of colour",
+    "npa-tone-balanced": "the same, windows drawn by class",
     "one-scale": "scales 1.4-2.1",
     "long": "three times the steps",
     "last-weights": "weights not averaged",

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from rsseg.errors import OptionError
 from rsseg.legend import NODATA
 from rsseg.losses.pixel import CrossEntropyLoss
 from rsseg.losses.region import LovaszSoftmaxLoss
@@ -21,6 +22,9 @@ class CLLoss(nn.Module):
         lovasz_weight: Weight of Lovasz-Softmax.
         warm_up: Calls in training mode that use the cross-entropy alone.
         ignore_index: Label of pixels that do not count.
+
+    Raises:
+        OptionError: If ``warm_up`` is no number of calls.
     """
 
     calls: Tensor
@@ -33,6 +37,8 @@ class CLLoss(nn.Module):
         ignore_index: int = NODATA,
     ) -> None:
         super().__init__()
+        if not isinstance(warm_up, int) or warm_up < 0:
+            raise OptionError("unusable warm_up", expected="a whole number from 0", got=warm_up)
         self.ce = CrossEntropyLoss(ignore_index)
         self.lovasz = LovaszSoftmaxLoss(ignore_index)
         self.ce_weight, self.lovasz_weight, self.warm_up = ce_weight, lovasz_weight, warm_up

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from rsseg.bundle import read_bundle
+from rsseg.normalise import Normalisation
 from rsseg.training.recipe import Recipe
 from rsseg.training.task import model_file
 
@@ -19,26 +21,34 @@ def doubts(recipe: Recipe) -> Iterator[str]:
     assert steps is not None
     if data.train == data.validation:
         yield f"the split '{data.train}' is trained and validated on: scores tell nothing of others"
-    for key, count, lost in _phases(recipe):
-        if count is not None and count >= steps:
-            yield f"{lost}: {key} is {count:,}, and the run has {steps:,} steps"
+    yield from _phases_not_reached(recipe, steps)
     start = model_file(recipe.model.weights)
-    if start is not None and read_bundle(start).normalisation != recipe.normalisation:
+    if start is not None and not _alike(read_bundle(start).normalisation, recipe.normalisation):
         yield (
-            f"{recipe.model.weights} was trained with another normalisation than "
-            "data.normalisation, which makes a worse start"
+            f"{recipe.model.weights} was trained with another mean and deviation than "
+            "data.normalisation has, which makes a worse start"
         )
 
 
-def _phases(recipe: Recipe) -> Iterator[tuple[str, int | None, str]]:
-    """A key that counts steps, its value, and what does not come if the run ends before."""
-    optimiser, schedule, loss = recipe.optimiser, recipe.schedule, recipe.loss
-    if optimiser.freeze_encoder:
-        yield "optimiser.freeze_encoder", optimiser.freeze_encoder, "the encoder stays as it is"
-    if schedule.warm_up:
-        yield "schedule.warm_up", schedule.warm_up, "the learning rate is never reached"
-    yield "schedule.every", schedule.every, "the learning rate never drops"
-    if loss.name == "cl" and loss.options.get("warm_up"):
-        batches = loss.options["warm_up"]
-        counted = -(-batches // optimiser.accumulate)
-        yield "loss.options.warm_up", counted, "the loss stays the cross-entropy"
+def _phases_not_reached(recipe: Recipe, steps: int) -> Iterator[str]:
+    """What does not come because the run ends before."""
+    optimiser, schedule = recipe.optimiser, recipe.schedule
+    run = f"the run ends after {steps:,} steps"
+    if optimiser.freeze_encoder >= steps:
+        yield f"the encoder never learns: freeze_encoder is {optimiser.freeze_encoder:,}, {run}"
+    if schedule.warm_up > steps:
+        yield f"the learning rate is never reached: schedule.warm_up is {schedule.warm_up:,}, {run}"
+    if schedule.every is not None and schedule.warm_up + schedule.every >= steps:
+        yield f"the learning rate never drops: schedule.every is {schedule.every:,}, {run}"
+    for section in (recipe.loss, recipe.loss.aux):
+        batches = section.options.get("warm_up", 0) if section and section.name == "cl" else 0
+        if batches >= steps * optimiser.accumulate:
+            yield f"the loss stays the cross-entropy: its warm_up is {batches:,} batches, {run}"
+
+
+def _alike(one: Normalisation, other: Normalisation) -> bool:
+    """Whether scaled values have the same mean and deviation; units of raw values may differ."""
+    return len(one) == len(other) and all(
+        math.isclose(a, b, abs_tol=1e-6)
+        for a, b in zip((*one.mean, *one.std), (*other.mean, *other.std), strict=True)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -115,7 +116,7 @@ def fit(
         OSError: If a checkpoint or log cannot be written.
     """
     out = Path(trainer.default_root_dir)
-    with _quiet(), _told(trainer):
+    with _quiet(), _told(trainer), _same_environment():
         trainer.fit(
             task, training, validation, ckpt_path=out / LAST if resume else None,
             weights_only=True,
@@ -176,6 +177,17 @@ def _told(trainer: lightning.Trainer) -> Iterator[None]:
         launcher = trainer.strategy.launcher
         if trainer.interrupted and launcher is not None:
             launcher.kill(signal.SIGKILL)  # they would wait for this one
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Take back what Lightning sets for its processes, by which a next run would start none."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
 
 
 def _is_lost(error: RuntimeError) -> bool:

@@ -19,6 +19,11 @@ def rank() -> int:
     return int(getattr(rank_zero_only, "rank", 0) or 0)
 
 
+def started_outside() -> bool:
+    """Whether torchrun or SLURM starts the processes, and not the first one the others."""
+    return _launched() is not None
+
+
 def machines(devices: int) -> int:
     """Machines that a run of so many processes is spread over.
 

@@ -30,10 +30,12 @@ __all__ = ["Recipe", "find_recipe", "read_recipe"]
 _SHOULD = "Input should be "
 _SAID = {
     "tuple_type": "a list, such as [a, b]",
-    "path_type": "a path",
+    "path_type": "a path, in quotes where it is a number",
+    "string_type": "a text, in quotes where it is a number",
     **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "keys and values, {key: value}"),
 }
 """What pydantic says in Python's words, by its kind of mistake: what the value should be."""
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _MEANT = {"color": "colour", "lr": "rate", "learning_rate": "rate", "max_epochs": "epochs"}
 """Other libraries' names for keys that are spelt otherwise."""
 
@@ -127,16 +129,17 @@ def _change(values: dict[str, Any], setting: str) -> None:
 
 def _first_problem(error: ValidationError) -> str:
     """One sentence about the first mistake, with the nearest valid name for a wrong key."""
-    # an unknown key before a missing one, which it may stand for
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
+    # an unknown key first: it may stand for one that is missing
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] not in _UNKNOWN)
     path = _place(problems[0])
     place = ".".join(map(str, path))
-    if problems[0]["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
+    if problems[0]["type"] not in _UNKNOWN:
         # a value that may be of several kinds has a problem for each
         said = _joined([each for each in problems if _place(each) == path])
         return f"{place}: {said}" if place else said
     near = _near(str(path[-1]), _keys(path[:-1]))
-    near += [f"{name}.{key}" for name in _keys([]) for key in _keys([name]) if key == path[-1]]
+    meant = _MEANT.get(str(path[-1]), path[-1])
+    near += [f"{name}.{key}" for name in _keys([]) for key in _keys([name]) if key == meant]
     if near:
         return f"unknown key {place}; did you mean {near[0]}?"
     return f"unknown key {place}, expected {', '.join(_keys(path[:-1]))}"

@@ -34,10 +34,11 @@ def require_folder(out: Path, resume: bool, *, several: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is no folder", remedy="name one by --out")
-    of_one, of_several = (out / record.RECIPE).exists(), any(out.glob(f"seed_*/{record.RECIPE}"))
+    of_one = (out / record.RECIPE).exists()
+    of_several = any(out.glob(f"seed_[0-9]*/{record.RECIPE}"))
     if (of_one and several) or (of_several and not several):
         raise OutputError(
-            f"{out} already holds a run of {'one seed' if of_one else 'several seeds'}",
+            f"{out} already holds a run of {'one seed' if several else 'several seeds'}",
             remedy="name another folder by --out",
         )
     if (of_one or of_several) and not resume:
@@ -73,7 +74,7 @@ def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:
 
 
 def require_scenes(out: Path, rows: list[dict[str, str]]) -> None:
-    """Check that a run goes on with the scenes it began with, wherever they lie by now.
+    """Check that a run goes on with the scenes it began with; the folder of all may be another.
 
     Args:
         out: Run folder.
@@ -86,16 +87,19 @@ def require_scenes(out: Path, rows: list[dict[str, str]]) -> None:
     try:
         before = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{file} is damaged: {error}") from error
-    if rows != before:
-        new = sum(row not in before for row in rows)
-        gone = sum(row not in rows for row in before)
         raise RecipeError(
-            f"the catalogue has changed since the run in {out} began: {new} rows are new, {gone} "
-            "are gone, others may have moved",
-            expected=f"the rows of {file} in their order",
-            remedy="put them back, or name another folder by --out",
-        )
+            f"{file} is damaged or missing", remedy="name another folder by --out"
+        ) from error
+    if rows == before:
+        return
+    known, now = ({json.dumps(row) for row in each} for each in (before, rows))
+    changes = {"new": len(now - known), "gone": len(known - now)}
+    told = ", ".join(f"{count:,} {kind}" for kind, count in changes.items() if count)
+    raise RecipeError(
+        f"the catalogue has changed since the run in {out} began: {told or 'another order'}",
+        expected=f"the rows of {file} in their order",
+        remedy="put them back, or name another folder by --out",
+    )
 
 
 def steps_done(out: Path) -> int:

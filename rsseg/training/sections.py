@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from pydantic import (
 
 from rsseg.loading import Augmentation
 
+_FLAGS = tuple(each.name for each in fields(Augmentation) if isinstance(each.default, bool))
+
 
 class Section(BaseModel):
     """A part of a recipe, which knows its keys and cannot change."""
@@ -26,10 +29,14 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[info.field_name or ""].annotation
-        listed = value if isinstance(value, list | tuple) else (value,)
-        if kind is not bool and any(isinstance(each, bool) for each in listed):
-            raise ValueError("true and false, or yes and no, are no value of it")
+        name = info.field_name or ""
+        if cls.model_fields[name].annotation is bool:
+            return value
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if isinstance(value, dict) and name in ("augment", "balance"):  # no sections of their own
+            parts = [part for key, part in value.items() if key not in _FLAGS]
+        if any(isinstance(part, bool) for part in parts):
+            raise ValueError("true and false, or yes and no, are no numbers")
         return value
 
 
@@ -267,7 +274,7 @@ class Trainer(Section):
     compile: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(1, ge=1)
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field((0,), min_length=1)
 
     @model_validator(mode="after")
     def _one_length(self) -> Trainer:

@@ -61,10 +61,11 @@ class _Facts:
         self._recipe, self._training = recipe, training
         known = recipe.data.classes is not None
         self.legend = recipe.legend if known else common_legend(training, recipe.catalogue)
-        if len(self.legend) >= NODATA - 1 and not any(map(is_named, self.legend)):
+        told = known or any(map(is_named, self.legend))
+        if not told and len(self.legend) >= NODATA - 1:  # one for each code there can be
             raise RecipeError(
                 f"labels such as {training.scenes[0].label} do not tell which classes there are",
-                expected="names or colours in the file",
+                expected="names of classes in the files",
                 remedy="list them, e.g. --set 'data.classes=[{code: 1, name: water, colour: [0, 0, "
                 "255]}, {code: 2, name: land, colour: [222, 203, 164]}]'",
             )

@@ -216,8 +216,8 @@ def model_file(weights: str | None) -> str | None:
         near = difflib.get_close_matches(weights, (EMBEDDED, IMAGENET, COCO), n=1)
         raise BundleError(
             f"there is no file {weights} to start from",
-            expected=f"{near[0]}?" if near else f"a file, {EMBEDDED}, {IMAGENET}, {COCO} or null",
-            remedy="say what to start from by --set model.weights=FILE",
+            expected=f"{EMBEDDED}, {IMAGENET}, null, or a file, by --set model.weights=FILE",
+            remedy=f"did you mean {near[0]}?" if near else None,
         )
     if not weights.endswith(".safetensors"):
         return None
@@ -229,29 +229,29 @@ def model_file(weights: str | None) -> str | None:
 
 
 def _loss(recipe: Recipe) -> losses.DeepSupervision:
-    """The loss of a recipe, tried on two pixels so that its options are refused at once."""
+    """The loss of a recipe."""
+    section, classes = recipe.loss, len(recipe.legend)
+    aux = None if section.aux is None else _tried_loss(section.aux, classes)
+    return losses.DeepSupervision(_tried_loss(section, classes), section.aux_weight, aux)
+
+
+def _tried_loss(section: Loss, classes: int) -> nn.Module:
+    """A loss, tried on two pixels so that its options are refused at once."""
     try:
-        return _tried_loss(recipe.loss, len(recipe.legend))
+        loss = losses.create(section.name, **section.options)
+        for part in loss.modules():
+            if getattr(part, "ignore_index", NODATA) != NODATA:
+                raise OptionError(
+                    f"unusable ignore_index of the loss {section.name}",
+                    expected=f"{NODATA}, which labels are read with",
+                    got=part.ignore_index,
+                )
+        loss.eval()(torch.zeros(1, classes, 1, 2), torch.tensor([[[0, NODATA]]]))
+    except OptionError:
+        raise
     except (TypeError, ValueError) as error:  # a value of the wrong kind
         raise OptionError(
-            f"the options of the loss {recipe.loss.name} are not usable: {error}",
-            got=", ".join(f"{key}={value!r}" for key, value in recipe.loss.options.items()),
+            f"the options of the loss {section.name} are not usable: {error}",
+            got=", ".join(f"{key}={value!r}" for key, value in section.options.items()),
         ) from error
-
-
-def _tried_loss(section: Loss, classes: int) -> losses.DeepSupervision:
-    main = losses.create(section.name, **section.options)
-    aux = None if section.aux is None else losses.create(section.aux.name, **section.aux.options)
-    for part in (p for loss in (main, aux) if loss is not None for p in loss.modules()):
-        if getattr(part, "ignore_index", NODATA) != NODATA:
-            raise OptionError(
-                f"unusable ignore_index of the loss {section.name}",
-                expected=f"{NODATA}, which labels are read with",
-                got=part.ignore_index,
-            )
-    logits = torch.zeros(1, classes, 1, 2)
-    for loss in (main, aux):
-        if loss is not None:
-            loss.eval()(logits, torch.tensor([[[0, NODATA]]]))
-            loss.train()
-    return losses.DeepSupervision(main, section.aux_weight, aux)
+    return loss.train()

@@ -23,7 +23,7 @@ from rsseg.training import loop, record
 from rsseg.training.describing import described
 from rsseg.training.doubts import doubts
 from rsseg.training.failures import remedy
-from rsseg.training.processes import rank
+from rsseg.training.processes import rank, started_outside
 from rsseg.training.recipe import Recipe
 from rsseg.training.resuming import (
     recipe_of_run,
@@ -57,7 +57,7 @@ class TrainingResult:
         seconds: Wall time of the training.
         seeds: Scores by seed, where there are several.
         medians: What ``seeds.json`` has of them, empty for one seed; see `rsseg.training.seeds`.
-        notes: What the user should know of the data.
+        notes: What the user should know of the recipe and the data.
     """
 
     model: Path
@@ -88,10 +88,13 @@ def train(
         on_note: Called with each note of the result as soon as it is known.
 
     Raises:
-        OutputError: If the run folder already holds a run that is not to go on.
-        RecipeError: If the run to go on with had another recipe.
-        TrainingError: If the loss is not finite.
+        OutputError: If the run folder is none, already holds a run that is not to go on or one of
+            another number of seeds, or cannot be written.
+        RecipeError: If the run to go on with had another recipe or other scenes.
+        TrainingError: If the loss is not finite, the run is interrupted or a checkpoint damaged.
         CatalogueError: If the catalogue is wrong.
+        OptionError: If an option of the network or the loss is wrong.
+        BundleError: If the weights to start from cannot be had or do not fit.
         MissingExtra: If jinja2, which the report needs, is not installed.
     """
     require_templates()  # of the report at the end
@@ -122,19 +125,24 @@ def _train_seeds(
 ) -> TrainingResult:
     seeds, results = recipe.trainer.seeds, {}
     for number, seed in enumerate(seeds):
+        folder = out / f"seed_{seed}"
+        if rank() and (folder / MODEL).exists():
+            continue  # the first process is done with it
         trainer = recipe.trainer.model_copy(update={"seeds": (seed,)})
         results[seed] = _train_one(
             recipe.model_copy(update={"trainer": trainer}),
             seed,
-            out / f"seed_{seed}",
+            folder,
             resume,
             lambda done, total, before=number: on_progress(  # type: ignore[misc]
                 before * total + done, len(seeds) * total
             ),
             on_note,
         )
-    if rank() > 0:
-        return results[seeds[0]]
+        if rank() and not started_outside():
+            break  # the first process starts others for the next seed
+    if rank():
+        return TrainingResult(out, {}, 0.0)
     scores = {seed: result.scores for seed, result in results.items()}
     summary = summarise(scores)
     with replacing(out / SEEDS) as unfinished:
@@ -169,17 +177,17 @@ def _train_one(
     )
     scenes = [row_of(scene, recipe.catalogue.parent) for scene in (*training, *validation)]
     asked, recipe = recipe, recipe_of_run(recipe, out) if resume else settled(recipe, training)
-    if resume:
-        require_scenes(out, scenes)
     if resume and (out / MODEL).exists():
         return _read_result(out / MODEL) if first else TrainingResult(out / MODEL, {}, 0.0)
+    if resume:
+        require_scenes(out, scenes)
     done = steps_done(out) if resume else 0
-    begins = without_weights(recipe) if done else recipe
-    for doubt in doubts(begins):
-        on_note(doubt)
     trainer = loop.make_trainer(recipe, out, on_progress)
     torch.manual_seed(seed)
+    begins = without_weights(recipe) if done else recipe
     task = SegmentationTask(begins)
+    for doubt in doubts(begins):
+        on_note(doubt)
     windows = training_windows(recipe, training, seed, task.label_transform())
     side_by_side = validation_windows(recipe, validation)  # also checks that labels fit
     task.describe = windows.describe

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
+
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
 
 
 def from_text(text: str) -> Any:
@@ -15,27 +17,33 @@ def from_text(text: str) -> Any:
     Raises:
         yaml.YAMLError: If it is not YAML, or a key stands twice in one section.
     """
-    return yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
+    try:
+        return yaml.load(text, _Loader)
+    except ValueError as error:  # such as of a date that is none
+        raise yaml.YAMLError(str(error)) from error
 
 
 def to_text(values: dict[str, Any]) -> str:
-    """The YAML of a recipe, which reads as the same values."""
-    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    """The YAML of values, which reads as the same ones."""
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 takes 1e-6 for a text, and the last of equal keys without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        for key, times in keys.items():
-            if times > 1:
-                raise yaml.YAMLError(f"the key '{key}' is there twice")
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return node
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes a text that `_Loader` would take for a number in quotes."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))

@@ -488,9 +488,10 @@ def test_two_processes_share_a_run(command, traced, tmp_path, launcher):
 def test_two_processes_train_several_seeds(command, tmp_path, launcher):
     """One after the other; the median is told once."""
     out = tmp_path / "run"
-    seeds = ("--set", "trainer.seeds=[4, 2]")
+    seeds = ("--set", "trainer.seeds=[4, 2]", "--set", "schedule.warm_up=99")
     code, text, errors = finish(command(out, *TWO, *seeds, launcher=launcher))
     assert code == 0, errors
+    assert errors.count("note: the learning rate is never reached") == 1
     assert text.count("mIoU") == 2, "one line, and the head of the table"
     assert "median" in text
     names = [f"seed_{seed}/best.safetensors" for seed in (2, 4)]
