@@ -3,9 +3,10 @@
     python benchmarks/elsewhere.py [MODEL ...] --zurich sat_14.tif gt_14.tif --loveda FOLDER
 
 The embedded model if no MODEL is given. ``--zurich`` is a scene of the Zurich Summer dataset
-(0.6 m, QuickBird; Volpi and Ferrari 2015) and its colour labels, mapped with ``--stretch p2,p98``; FOLDER
-has ``img_dir`` and ``ann_dir`` of LoveDA (0.3 m, RGB; Wang et al. 2021) with labels 0 to 7, mapped
-with ``--rescale``. Their classes are taken as the nearest of the five; what has none is left out.
+(0.6 m, QuickBird; Volpi and Ferrari 2015) and its colour labels, mapped with ``--stretch
+p2,p98``; FOLDER has ``img_dir`` and ``ann_dir`` of LoveDA (0.3 m, RGB; Wang et al. 2021) with
+labels 0 to 7, mapped with ``--rescale``. Their classes are taken as the nearest of the five; what
+has none is left out.
 """
 
 from __future__ import annotations

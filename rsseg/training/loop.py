@@ -98,6 +98,7 @@ def fit(
     validation: DataLoader[Any],
     *,
     resume: bool,
+    stay: bool,
 ) -> tuple[Path, float]:
     """Train a task to the end of its recipe.
 
@@ -107,6 +108,8 @@ def fit(
         training: The batches to come.
         validation: What `SegmentationTask.validation_step` takes.
         resume: Go on from the last checkpoint.
+        stay: Keep the processes together for another training: those that torchrun started cannot
+            meet a second time, where they would find what is left of the first.
 
     Returns:
         The checkpoint of the best validation, and the seconds of the training.
@@ -121,7 +124,7 @@ def fit(
             task, training, validation, ckpt_path=out / LAST if resume else None,
             weights_only=True,
         )  # fmt: skip
-        if torch.distributed.is_initialized():
+        if torch.distributed.is_initialized() and not stay:
             torch.distributed.destroy_process_group()
     used: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     (timer,) = (each for each in used if isinstance(each, Timer))

@@ -138,6 +138,7 @@ def _train_seeds(
                 before * total + done, len(seeds) * total
             ),
             on_note,
+            more=seed != seeds[-1],
         )
         if rank() and not started_outside():
             break  # the first process starts others for the next seed
@@ -162,6 +163,8 @@ def _train_one(
     resume: bool,
     on_progress: Callable[[int, int], None],
     on_note: Callable[[str], None],
+    *,
+    more: bool = False,
 ) -> TrainingResult:
     shard = (rank(), recipe.trainer.devices)
     first = shard[0] == 0
@@ -207,6 +210,7 @@ def _train_one(
         training_batches(recipe, windows, done, shard),
         validation_numbers(len(task.scorer), shard),
         resume=bool(done),
+        stay=more and started_outside(),
     )
     if not first:
         return TrainingResult(out / MODEL, {}, seconds)
