@@ -67,7 +67,8 @@ def main() -> None:
                 known = {name: row for name, row in scores["classes"].items() if row["pixels"]}
                 mean = sum(row["iou"] for row in known.values()) / len(known)
                 cells = (f"{known[n]['iou']:.3f}" if n in known else "–" for n in names)
-                rows.append((model.stem, place, f"{mean:.3f}", f"{scores['oa']:.3f}", *cells))
+                name = f"{model.parent.name}/{model.stem}"
+                rows.append((name, place, f"{mean:.3f}", f"{scores['oa']:.3f}", *cells))
     print("\n".join(table(("model", "place", "mean IoU", "OA", *names), rows)))
 
 

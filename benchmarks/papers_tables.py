@@ -138,7 +138,6 @@ def _head(found: Mapping[str, list[Result]], budget: Budget, reduced: bool) -> l
         "",
         f"**{'Reduced table' if reduced else 'Full table'}**: {budget.steps:,} steps of "
         f"{budget.batch} windows of 224 x 224 pixels, the size of the patches, for every row, "
-        + ("as many as all rows have time for in three hours; " if reduced else "")
         + ("one seed: what another would change is not known, so small differences tell nothing. "
            if seeds == 1 else f"{seeds} seeds: median (least–greatest). ")
         + how(runs, len(ROWS) * seeds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,6 @@ def write_catalogue(path: str | Path, catalogue: Catalogue) -> None:
 
 def row_of(scene: LabelledScene, folder: Path) -> dict[str, str]:
     """A row of a table in this folder, with all columns; paths below it are relative."""
-    folder = folder.resolve()
     window = "" if scene.window is None else " ".join(str(int(v)) for v in scene.window.flatten())
     return {
         "image": _relative(scene.image, folder),
@@ -177,8 +177,11 @@ def _window(text: str) -> Window | None:
 
 
 def _relative(file: Path, folder: Path) -> str:
-    file = file.resolve()
-    return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
+    """A path below the folder as it stands there, links too; that of the file itself elsewhere."""
+    for place in (os.path.abspath, os.path.realpath):
+        if (found := Path(place(file))).is_relative_to(place(folder)):
+            return found.relative_to(place(folder)).as_posix()
+    return found.as_posix()
 
 
 def _write_geopackage(

@@ -16,6 +16,8 @@ from rsseg.replacing import replacing
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+MODEL = "best.safetensors"
+"""The model file that is made of `BEST` at the end."""
 
 
 class Checkpoints(Checkpoint):

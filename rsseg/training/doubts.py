@@ -20,7 +20,7 @@ def doubts(recipe: Recipe) -> Iterator[str]:
     data, steps = recipe.data, recipe.trainer.steps
     assert steps is not None
     if data.train == data.validation:
-        yield f"the split '{data.train}' is trained and validated on: scores tell nothing of others"
+        yield f"'{data.train}' is trained and validated on: scores tell nothing of other scenes"
     yield from _phases_not_reached(recipe, steps)
     start = model_file(recipe.model.weights)
     if start is not None and not _alike(read_bundle(start).normalisation, recipe.normalisation):
@@ -40,10 +40,10 @@ def _phases_not_reached(recipe: Recipe, steps: int) -> Iterator[str]:
         yield f"the learning rate is never reached: schedule.warm_up is {schedule.warm_up:,}, {run}"
     if schedule.every is not None and schedule.warm_up + schedule.every >= steps:
         yield f"the learning rate never drops: schedule.every is {schedule.every:,}, {run}"
-    for section in (recipe.loss, recipe.loss.aux):
+    for name, section in (("loss", recipe.loss), ("auxiliary loss", recipe.loss.aux)):
         batches = section.options.get("warm_up", 0) if section and section.name == "cl" else 0
         if batches >= steps * optimiser.accumulate:
-            yield f"the loss stays the cross-entropy: its warm_up is {batches:,} batches, {run}"
+            yield f"the {name} stays the cross-entropy: its warm_up is {batches:,} batches, {run}"
 
 
 def _alike(one: Normalisation, other: Normalisation) -> bool:

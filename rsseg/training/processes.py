@@ -24,6 +24,19 @@ def started_outside() -> bool:
     return _launched() is not None
 
 
+def require_launcher(devices: int) -> None:
+    """Check that it is known who starts the processes of several trainings in a row.
+
+    Raises:
+        OptionError: If they were started by something else than torchrun, SLURM or this command.
+    """
+    if devices > 1 and rank() == 0 and "LOCAL_RANK" in os.environ and not started_outside():
+        raise OptionError(
+            "several seeds need processes that torchrun, SLURM or the command itself starts",
+            remedy="unset LOCAL_RANK, or train one seed at a time by --set 'trainer.seeds=[0]'",
+        )
+
+
 def machines(devices: int) -> int:
     """Machines that a run of so many processes is spread over.
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from rsseg.errors import OutputError, RecipeError, TrainingError
 from rsseg.training import record
-from rsseg.training.checkpoints import BEST, LAST
+from rsseg.training.checkpoints import BEST, LAST, MODEL
 from rsseg.training.recipe import Recipe
 from rsseg.training.yaml_text import from_text
 
@@ -34,6 +34,13 @@ def require_folder(out: Path, resume: bool, *, several: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is no folder", remedy="name one by --out")
+    left = (f"{place}{name}" for place in ("", "seed_[0-9]*/") for name in (BEST, LAST, MODEL))
+    for file in (file for pattern in left for file in out.glob(pattern)):
+        if not file.with_name(record.RECIPE).exists():
+            raise OutputError(
+                f"{file} is there without the recipe of its run",
+                remedy="remove it, or name another folder by --out",
+            )
     of_one = (out / record.RECIPE).exists()
     of_several = any(out.glob(f"seed_[0-9]*/{record.RECIPE}"))
     if (of_one and several) or (of_several and not several):
@@ -65,7 +72,7 @@ def recipe_of_run(recipe: Recipe, out: Path) -> Recipe:
             raise RecipeError(
                 f"the run in {out} had another recipe: {', '.join(changed)} changed",
                 expected=out / record.ASKED,
-                remedy="go on by that one, name another folder by --out, or remove this one",
+                remedy="go on by that one, name another folder by --out, or remove that folder",
             )
     values = used.model_dump()
     for section, keys in _MOVABLE.items():

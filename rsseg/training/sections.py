@@ -36,7 +36,10 @@ class Section(BaseModel):
         if isinstance(value, dict) and name in ("augment", "balance"):  # no sections of their own
             parts = [part for key, part in value.items() if key not in _FLAGS]
         if any(isinstance(part, bool) for part in parts):
-            raise ValueError("true and false, or yes and no, are no numbers")
+            raise ValueError(
+                "it cannot be true or false (or yes, no, on, off); null turns it off, quotes make "
+                "a text"
+            )
         return value
 
 

@@ -30,8 +30,8 @@ def settled(recipe: Recipe, training: Catalogue) -> Recipe:
         training: Labelled scenes to train on.
 
     Raises:
-        RecipeError: If a class has no pixel to weigh it by, or a rare one is none.
-        RecipeError: If neither recipe nor labels tell which classes there are.
+        RecipeError: If a class has no pixel to weigh it by, a rare one is none, or neither recipe
+            nor labels tell which classes there are.
         LegendError: If labels do not agree in their classes.
         CatalogueError: If images differ in pixel type.
         SceneError: If a file cannot be read.

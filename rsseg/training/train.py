@@ -20,10 +20,11 @@ from rsseg.models import load, save
 from rsseg.replacing import replacing
 from rsseg.report import require_templates
 from rsseg.training import loop, record
+from rsseg.training.checkpoints import MODEL
 from rsseg.training.describing import described
 from rsseg.training.doubts import doubts
 from rsseg.training.failures import remedy
-from rsseg.training.processes import rank, started_outside
+from rsseg.training.processes import rank, require_launcher, started_outside
 from rsseg.training.recipe import Recipe
 from rsseg.training.resuming import (
     recipe_of_run,
@@ -43,7 +44,7 @@ from rsseg.training.settling import settled
 from rsseg.training.task import SegmentationTask
 from rsseg.training.validation import TileScores, WindowScores, tile_scores
 
-MODEL, ITEM = "best.safetensors", "best.stac.json"
+ITEM = "best.stac.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class TrainingResult:
     """What a run left behind.
 
     Args:
-        model: The model file of the best validation; of several seeds that of the median score.
+        model: The model file of the best validation; of several seeds that of the median score, in
+            all processes but the first the run folder.
         scores: Its scores on the validation split, see `ConfusionMatrix.scores`; empty in all
             processes but the first.
         seconds: Wall time of the training.
@@ -85,15 +87,16 @@ def train(
         resume: Go on from the last whole checkpoint with the windows that come next, or begin
             where there is no run yet. Seeds that are done stay as they are.
         on_progress: Called with steps done and steps in all.
-        on_note: Called with each note of the result as soon as it is known.
+        on_note: Called in the first process with each note of the result as soon as it is known.
 
     Raises:
-        OutputError: If the run folder is none, already holds a run that is not to go on or one of
-            another number of seeds, or cannot be written.
+        OutputError: If the run folder is none, already holds a run that is not to go on, or one of
+            a single seed where several are asked for or the reverse, or cannot be written.
         RecipeError: If the run to go on with had another recipe or other scenes.
         TrainingError: If the loss is not finite, the run is interrupted or a checkpoint damaged.
         CatalogueError: If the catalogue is wrong.
-        OptionError: If an option of the network or the loss is wrong.
+        OptionError: If an option of the network or the loss is wrong, or who started the processes
+            is not known.
         BundleError: If the weights to start from cannot be had or do not fit.
         MissingExtra: If jinja2, which the report needs, is not installed.
     """
@@ -124,6 +127,7 @@ def _train_seeds(
     on_note: Callable[[str], None],
 ) -> TrainingResult:
     seeds, results = recipe.trainer.seeds, {}
+    require_launcher(recipe.trainer.devices)
     for number, seed in enumerate(seeds):
         folder = out / f"seed_{seed}"
         if rank() and (folder / MODEL).exists():
@@ -142,6 +146,8 @@ def _train_seeds(
         )
         if rank() and not started_outside():
             break  # the first process starts others for the next seed
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     if rank():
         return TrainingResult(out, {}, 0.0)
     scores = {seed: result.scores for seed, result in results.items()}

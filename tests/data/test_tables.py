@@ -1,5 +1,7 @@
 """What is common to both kinds of table; the CSV's own faults are in test_catalogue."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyogrio
 import pyogrio.raw
@@ -8,7 +10,7 @@ import shapely
 from rasterio.windows import Window
 
 from rsseg.data.catalogue import Catalogue, LabelledScene
-from rsseg.data.tables import read_catalogue, write_catalogue
+from rsseg.data.tables import read_catalogue, row_of, write_catalogue
 from rsseg.errors import CatalogueError
 
 
@@ -34,6 +36,18 @@ def catalogue(make_scene, tmp_path):
                 background="other land",
             ),
         )
+    )
+
+
+def test_links_below_the_folder_are_told_as_they_stand(catalogue, tmp_path):
+    """So that a folder of links reads the same wherever what they lead to has gone."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/images").symlink_to(tmp_path / "sub")
+    linked = replace(catalogue.scenes[0], image=tmp_path / "data/images/image.tif")
+    for folder in ("data", "data/../data"):
+        assert row_of(linked, tmp_path / folder)["image"] == "images/image.tif"
+    assert row_of(catalogue.scenes[0], tmp_path / "data")["image"] == str(
+        tmp_path / "sub/image.tif"
     )
 
 

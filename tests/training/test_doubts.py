@@ -39,7 +39,7 @@ CL = {"loss__name": "cl", "loss__options": "{warm_up: 1800}"}
         ({"schedule__name": "step", "schedule__every": 1699}, None),
         (CL, "the loss stays the cross-entropy: its warm_up is 1,800 batches"),
         (CL | {"optimiser__accumulate": 2}, None),
-        ({"data__train": "val"}, "the split 'val' is trained and validated on"),
+        ({"data__train": "val"}, "'val' is trained and validated on"),
         (
             {
                 "model__weights": EMBEDDED_MODEL,

@@ -126,6 +126,26 @@ def test_runs_of_one_seed_and_of_several_share_no_folder(recipe, tmp_path):
         train(recipe, tmp_path / "file")
 
 
+@pytest.mark.parametrize("name", ["best.safetensors", "seed_1/last.ckpt"])
+def test_what_another_run_left_is_not_taken_for_this_ones(recipe, tmp_path, name):
+    left = tmp_path / "run" / name
+    left.parent.mkdir(parents=True)
+    left.write_text("mine")
+    for seeds in ([0], [0, 1]):
+        with pytest.raises(OutputError, match="is there without the recipe of its run"):
+            train(_with(recipe, trainer={"seeds": seeds}), tmp_path / "run", resume=True)
+    assert left.read_text() == "mine"
+    assert list(left.parent.iterdir()) == [left]
+
+
+def test_several_seeds_need_a_known_launcher(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    several = _with(recipe, trainer={"seeds": [0, 1], "devices": 2})
+    with pytest.raises(OptionError, match="several seeds need processes that torchrun"):
+        train(several, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_notes_are_told_once_and_before_the_first_step(recipe, tmp_path):
     told = []
     recipe = _with(recipe, schedule={"warm_up": 9}, trainer={"seeds": [0, 1]})
