@@ -18,6 +18,10 @@ SMALL_SHARDS = """
 import rsseg.prediction.planning.plan as planning
 planning._SHARD_PIXELS, planning._SHARD_COLUMNS = 1, 128
 """
+STACKS = """
+import faulthandler
+faulthandler.dump_traceback_later(45)  # into its log: where it hangs, if it does
+"""
 SMALL_STRIPS = """
 import rsseg.vectorise.strips as strips
 strips.strips_of.__defaults__ = (1,)
@@ -69,7 +73,7 @@ class Processes:
     def worker(self, more: str = "", **environment: str) -> subprocess.Popen[str]:
         """A worker of one thread, with small shards."""
         preload = self.folder / f"preload{len(self.begun)}.py"
-        preload.write_text(SMALL_SHARDS + more)
+        preload.write_text(STACKS + SMALL_SHARDS + more)
         return self._dask(
             *("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"),
             *("--preload", preload, "--host", "127.0.0.1", "--memory-limit", "0"),

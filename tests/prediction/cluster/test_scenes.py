@@ -42,6 +42,7 @@ def read(tmp_path: Path) -> Read:
 
 def summary(process: Any) -> tuple[int, dict[str, Any], str]:
     out, errors = process.communicate(timeout=300)
+    assert out, errors
     return process.returncode, json.loads(out), errors
 
 
