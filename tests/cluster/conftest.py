@@ -26,6 +26,8 @@ SMALL_STRIPS = """
 import rsseg.vectorise.strips as strips
 strips.strips_of.__defaults__ = (1,)
 """
+NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+"""As docs/scale-out.md says: Python 3.11.7 can hang in it."""
 COMMAND = """
 import sys
 {preload}
@@ -78,7 +80,7 @@ class Processes:
             *("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"),
             *("--preload", preload, "--host", "127.0.0.1", "--memory-limit", "0"),
             *("--local-directory", self.folder / "dask"),
-            env=os.environ | environment,
+            env=os.environ | NO_PROFILE | environment,
         )
 
     def wait_for_workers(self) -> None:
