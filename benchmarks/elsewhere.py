@@ -102,14 +102,10 @@ def loveda(folder: Path, scratch: Path) -> Iterator[Case]:
 def score(model: Path, cases: list[Case], out: Path) -> ConfusionMatrix:
     """Pixels by true and mapped class, of all scenes together."""
     confusion = ConfusionMatrix(LAND_COVER.names)
-    count = len(LAND_COVER)
     for scene, truth, options in cases:
         predict(scene, out, bundle=model, options=replace(options, overwrite=True))
         with rasterio.open(out) as dataset:
-            mapped = dataset.read(1)
-        there = (truth != NODATA) & (mapped != NODATA)
-        pairs = truth[there].astype(np.int64) * count + mapped[there]
-        confusion.add(np.bincount(pairs, minlength=count**2).reshape(count, count))
+            confusion.update(LAND_COVER.indices[truth], LAND_COVER.indices[dataset.read(1)])
     return confusion
 
 

@@ -184,10 +184,10 @@ def _train_one(
     training, validation = (
         catalogue.split(name) for name in (recipe.data.train, recipe.data.validation)
     )
-    scenes = [row_of(scene, recipe.catalogue.parent) for scene in (*training, *validation)]
     asked, recipe = recipe, recipe_of_run(recipe, out) if resume else settled(recipe, training)
     if resume and (out / MODEL).exists():
         return _read_result(out / MODEL) if first else TrainingResult(out / MODEL, {}, 0.0)
+    scenes = [row_of(scene, recipe.catalogue.parent) for scene in (*training, *validation)]
     if resume:
         require_scenes(out, scenes)
     done = steps_done(out) if resume else 0
